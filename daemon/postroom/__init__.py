@@ -1,0 +1,3 @@
+"""Postroom: the mailroom for Microsoft 365."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,232 @@
+"""The promised API for handler authors: everything a handler imports, and nothing else.
+
+A handler is a class with options and one method::
+
+    class Archive(Handler[ArchiveOptions]):
+        \"\"\"Say in one line what it does; `postroom handlers list` shows it.\"\"\"
+
+        async def handle(self, message: Message, context: Context) -> Outcome:
+            ...
+            return Done(note="archived")
+
+Names in `__all__` keep their meaning within a major version.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict
+
+from postroom.errors import HandlerError, TemporaryError
+from postroom.files import Saved, safe_name, save_once
+from postroom.model import (
+    Address,
+    Body,
+    Categorise,
+    Delete,
+    Done,
+    Flag,
+    MailAction,
+    MarkRead,
+    Message,
+    MoveTo,
+    Outcome,
+    Reject,
+    Retry,
+    Skip,
+)
+
+__all__ = [
+    "Address",
+    "Attachment",
+    "Body",
+    "Categorise",
+    "Context",
+    "Delete",
+    "Done",
+    "Flag",
+    "Handler",
+    "HandlerError",
+    "MailAction",
+    "MarkRead",
+    "Message",
+    "MoveTo",
+    "Options",
+    "Outcome",
+    "Reject",
+    "Retry",
+    "Saved",
+    "Skip",
+    "State",
+    "TemporaryError",
+    "safe_name",
+    "save_once",
+]
+
+
+class Options(BaseModel):
+    """Base of a handler's options: frozen, unknown keys are errors, descriptions appear in the schema.
+
+    An option of type `Path` is relative to the configuration file, unless it is absolute.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file in a mail; its content is fetched when it is read.
+
+    Attributes:
+        name: As the sender wrote it: hostile input. Use `save_to` or `safe_name`.
+        size: Bytes as Graph states them: a little more than the content.
+    """
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    is_inline: bool
+    source: AttachmentSource
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """Yield the content in pieces."""
+        return self.source.attachment_content(self.id)
+
+    async def read(self) -> bytes:
+        """Return the whole content; for files known to be small."""
+        return b"".join([piece async for piece in self.stream()])
+
+    async def save_to(self, directory: Path, *, name: str | None = None) -> Path:
+        """Write the content to `directory` under a safe name and return the path.
+
+        The file appears whole or not at all. When the same content is already there under that name, that file is
+        the result; when other content is, `name (2)` and so on is used. So a repeat makes no second copy.
+        """
+        saved = await save_once(directory, name or self.name, self.stream())
+        return saved.path
+
+
+class AttachmentSource(Protocol):
+    """Where an attachment's content comes from."""
+
+    def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
+        """Yield the content in pieces."""
+
+
+class State(Protocol):
+    """Key-value pairs that a configured handler keeps across runs and restarts; values are JSON."""
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return the value stored under `key`."""
+
+    async def set(self, key: str, value: Any) -> None:
+        """Store `value` under `key`, now."""
+
+
+class Log(Protocol):
+    """A bound logger: an event name and key-value pairs. Never log a secret or a mail's text."""
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Log a detail."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log what happened."""
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Log what an operator may want to look at."""
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Log what an operator must look at."""
+
+
+class Context(Protocol):
+    """What Postroom lends a handler for one attempt.
+
+    Attributes:
+        mailbox: Address of the mailbox the mail is in.
+        rule: Name of the rule that matched.
+        handler: Name of the configured handler.
+        attempt: 1 for the first run; higher means that an earlier run failed or was cut off.
+        idempotency_key: The same for every attempt of this delivery; hand it to systems that understand one.
+        log: Bound to mailbox, message, handler and attempt.
+    """
+
+    mailbox: str
+    rule: str
+    handler: str
+    attempt: int
+    idempotency_key: str
+    log: Log
+    state: State
+
+    @property
+    def http(self) -> Any:
+        """The shared `aiohttp.ClientSession` for calls to other systems; it carries no Graph token."""
+
+    def now(self) -> datetime:
+        """Return the time (aware, UTC)."""
+
+    async def body(self, kind: Literal["text", "html"] = "text") -> Body:
+        """Fetch the mail's text."""
+
+    async def headers(self) -> tuple[tuple[str, str], ...]:
+        """Fetch the internet headers, in their order."""
+
+    def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
+        """Yield the file attachments whose name fits the glob `pattern`; inline pictures only when asked for."""
+
+    def mime(self) -> AbstractAsyncContextManager[Path]:
+        """Fetch the whole mail as MIME into a temporary file that lives as long as the `async with`."""
+
+    async def once(self, key: str) -> bool:
+        """Claim an effect for this delivery: True the first time, False when an earlier attempt claimed it.
+
+        Claim *after* an effect to remember it, or before to make it at most once.
+        """
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class Handler(ABC, Generic[OptionsT]):
+    """Base of every handler. Life cycle: `__init__`, `open`, many concurrent `handle`, `close`.
+
+    The first line of the class docstring is its description. `handle` may be a plain method: it then runs in a thread.
+    """
+
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: OptionsT) -> None:
+        self.options = options
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Learn the options class from ``Handler[MyOptions]``."""
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is Handler:
+                (options,) = get_args(base)
+                if inspect.isclass(options) and issubclass(options, Options):
+                    cls.options_type = options
+
+    async def open(self) -> None:
+        """Prepare: connect, make directories. Raising refuses the configuration."""
+
+    @abstractmethod
+    async def handle(self, message: Message, context: Context) -> Outcome | None:
+        """Handle one mail. Raise or return what happened; returning nothing means `Done`."""
+
+    async def close(self) -> None:
+        """Let go of what `open` took; called even when `open` failed half-way."""
+
+    def secrets(self) -> Mapping[str, Path]:
+        """Name the files that hold secrets, so that `check` can warn when the world may read them."""
+        return {}

@@ -1,0 +1,325 @@
+"""What the pipeline needs from outside, as protocols. Adapters: `graph` (Mail), `journal` (Journal), `app` (Clock)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
+
+
+class Clock(Protocol):
+    """Time, so that a test can drive it."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time (aware, UTC)."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Token(Protocol):
+    """A source of access tokens for one tenant."""
+
+    async def header(self) -> str:
+        """Return the ready ``Bearer ...`` value; raises AuthError when there is no valid token to be had."""
+
+    async def refresh(self) -> None:
+        """Get a fresh token ahead of expiry; a failure keeps the present one while it is valid, and is raised."""
+
+    def drop(self, header: str) -> None:
+        """Forget the token if it is still the one refused with 401."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a page. `message` is None for `removed` and where Graph sent too few fields to make one."""
+
+    id: str
+    removed: bool = False
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a round: exactly one of the links is set. Links are opaque and go back as they came."""
+
+    entries: tuple[Entry, ...]
+    next_link: str | None = None
+    delta_link: str | None = None
+
+
+Detail = Literal["headers", "attachments", "size"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What Graph lists of an attachment. `kind` is ``file``, ``item`` (a mail in a mail) or ``reference`` (a link)."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    is_inline: bool
+    kind: Literal["file", "item", "reference"] = "file"
+
+
+class Mail(Protocol):
+    """One mailbox, through Graph. All ids are immutable ids; every method may raise GraphError or AuthError."""
+
+    address: str
+
+    async def folder_id(self, name: str) -> str:
+        """Resolve a well-known name or a path such as ``Inbox/Done`` to a folder id; NotFound names the lost part."""
+
+    async def delta_page(self, folder: str, folder_id: str, link: str | None, page_size: int) -> Page:
+        """Fetch a page of the folder's delta: from `link`, or the first of a full walk when there is none."""
+
+    async def listing_page(
+        self, folder: str, folder_id: str, link: str | None, page_size: int, since: datetime | None
+    ) -> Page:
+        """Fetch a page of the plain listing, oldest first; the last page has no link at all."""
+
+    async def message(self, message_id: str, folder: str) -> Message | None:
+        """Fetch one message; None when it is gone."""
+
+    async def details(self, message_id: str, wanted: frozenset[Detail]) -> Details:
+        """Fetch what rules ask beyond the delta's fields; raises NotFound when the message is gone."""
+
+    async def body(self, message_id: str, kind: Literal["text", "html"]) -> Body:
+        """Fetch the text."""
+
+    async def headers(self, message_id: str) -> tuple[tuple[str, str], ...]:
+        """Fetch the internet headers."""
+
+    async def attachments(self, message_id: str) -> tuple[FileInfo, ...]:
+        """List the attachments, without content."""
+
+    def attachment_content(self, message_id: str, attachment_id: str) -> AsyncIterator[bytes]:
+        """Yield an attachment's raw content."""
+
+    def mime(self, message_id: str) -> AsyncIterator[bytes]:
+        """Yield the mail as MIME."""
+
+    async def act(self, message_id: str, actions: Sequence[MailAction]) -> str:
+        """Carry the actions out in order, idempotently: read, compare, write what differs. Returns what was done.
+
+        A message that is gone needs nothing: the answer says so. One PATCH serves all actions that can share it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """A folder as the journal knows it.
+
+    Attributes:
+        key: The journal's id of it.
+        link: The last committed link, or None before the first page.
+        walk: ``full`` while everything is being listed (first walk or resync), ``round`` afterwards.
+        floor: In a full walk, mail received earlier is remembered but not dispatched; None: all is dispatched.
+        mode: ``delta``, or ``listing`` where delta cannot run.
+    """
+
+    key: int
+    mailbox: str
+    name: str
+    link: str | None = None
+    walk: Literal["full", "round"] = "full"
+    floor: datetime | None = None
+    mode: Literal["delta", "listing"] = "delta"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """A rule that matched, and whether its own actions are due at once because it names no handler."""
+
+    name: str
+    handlers: tuple[str, ...] = ()
+    actions: tuple[MailAction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message of a page with what the rules said of it.
+
+    Attributes:
+        dispatch: False for mail that was there before Postroom was (the floor): remembered, never delivered.
+        failure: Why its rules could not be evaluated; its deliveries then start as dead letters with this error.
+    """
+
+    message: Message
+    rules: tuple[MatchedRule, ...] = ()
+    dispatch: bool = True
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageCommit:
+    """One page with the link that follows it, stored in one transaction."""
+
+    folder: int
+    messages: Sequence[NewMessage]
+    link: str | None
+    walk: Literal["full", "round"]
+    at: datetime
+    mode: Literal["delta", "listing"] = "delta"
+    floor: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What a commit found: `fresh` messages were new to the folder, `known` were suppressed."""
+
+    fresh: int = 0
+    known: int = 0
+    deliveries: int = 0
+    actions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """A message with the state of every delivery of it, for the verdict on its rules.
+
+    Attributes:
+        rules: Rule name -> the handlers it named, as routed.
+        states: Handler name -> state of its delivery, the present settlement included.
+    """
+
+    message_id: int
+    mailbox: str
+    folder: str
+    rules: Mapping[str, tuple[str, ...]]
+    states: Mapping[str, DeliveryState]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """Mail actions to be recorded. (message, origin) is unique: asking twice records once.
+
+    Attributes:
+        origin: ``rule NAME then``, ``rule NAME on_failure`` or ``handler NAME``.
+    """
+
+    message_id: int
+    origin: str
+    actions: tuple[MailAction, ...]
+
+
+Conclude = Callable[[Siblings], Sequence[ActionRequest]]
+"""Pure: which `then` / `on_failure` actions are due now that these states hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTask:
+    """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
+
+    id: int
+    mailbox: str
+    message_id: str
+    origin: str
+    actions: tuple[MailAction, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """How carrying out an `ActionTask` went. `state` is ``done``, ``ready`` (again at `due_at`) or ``dead``."""
+
+    task: ActionTask
+    state: Literal["done", "ready", "dead"]
+    at: datetime
+    due_at: datetime | None = None
+    error: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSpec:
+    """A folder to watch; `floor` is where its first walk starts dispatching (None: everything)."""
+
+    tenant: str
+    mailbox: str
+    folder: str
+    floor: datetime | None
+
+
+class Journal(Protocol):
+    """The store of mailboxes, messages, deliveries, attempts and mail actions. May raise JournalError."""
+
+    async def recover(self) -> int:
+        """Turn what was running when the daemon died back to ready, as suspects; returns how many deliveries."""
+
+    async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
+        """Return the stored state of each folder, creating those that are new. A stored floor is kept."""
+
+    async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
+        """Return those ids that the mailbox of `folder` already has, last seen in this very folder."""
+
+    async def commit_page(self, page: PageCommit) -> PageResult:
+        """Store a page: what is new with its deliveries, and the link, or nothing at all.
+
+        A message known in the same folder is suppressed. One known in another folder of the mailbox has moved here:
+        it is routed again, and only handlers that never had it get a delivery. One remembered under the floor and now
+        met in another watched folder is new.
+        """
+
+    async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
+        """Remember why the last round of the folder failed."""
+
+    async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
+        """Forget the link and list the folder again: after a resync."""
+
+    async def turn(
+        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime, conclude: Conclude
+    ) -> list[Delivery]:
+        """Settle what finished and claim what is due, in one transaction.
+
+        At most ``room[handler]`` deliveries are claimed for a handler, none for handlers not in `room`, fairly over
+        mailboxes, oldest due first. Claimed ones are `running` with their attempt already counted. Of suspects at most
+        one is running at any time, so that a mail that kills the daemon is alone when it does it again.
+        """
+
+    async def next_due(self) -> datetime | None:
+        """Return when the earliest ready delivery or mail action is due; None when there is none."""
+
+    async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
+        """Claim due mail actions, at most one a message, oldest first; messages (Graph ids) in `busy` are left out."""
+
+    async def settle_actions(self, results: Sequence[ActionResult]) -> None:
+        """Store how mail actions went."""
+
+    async def claim_effect(self, delivery: int, key: str) -> bool:
+        """Record an effect of a delivery; False when it was recorded before."""
+
+    async def state_get(self, handler: str, key: str) -> str | None:
+        """Return a handler's stored JSON text."""
+
+    async def state_set(self, handler: str, key: str, value: str) -> None:
+        """Store a handler's JSON text."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """Return counts: ``messages``, ``deliveries.<state>`` and ``actions.<state>``."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the database."""
+
+
+class Report(Protocol):
+    """Where the pipeline says what happens: log, metrics and health are behind it. Cheap when nobody listens."""
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Say that something happened; the names are listed in the reference."""
+
+    def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
+        """Say that `subject` (``mailbox a@b/Inbox``, ``token default``, ``journal`` ...) has failed."""
+
+    def recovered(self, subject: str) -> None:
+        """Say that `subject` works; silent unless it had a problem."""
+
+    def progress(self, subject: str) -> None:
+        """Feed the watchdog: `subject` got something done."""
