@@ -178,6 +178,7 @@ class Delivery:
         rule: Name of the rule that asked for it.
         attempt: 1 for the first run; counted before the handler starts.
         suspect: It was running when the daemon died: run it alone.
+        granted: Attempts forgiven by an operator's `retry`: the policy's limit counts from there.
     """
 
     id: int
@@ -187,6 +188,7 @@ class Delivery:
     rule: str
     attempt: int
     suspect: bool = False
+    granted: int = 0
 
     @property
     def idempotency_key(self) -> str:
