@@ -1,0 +1,95 @@
+"""What a handler is lent for one attempt: `plugin.Context` over the mailbox and the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from postroom.model import Body, Delivery
+from postroom.plugin import Attachment, Log, State
+from postroom.ports import Clock, Journal, Mail
+
+
+class HandlerState:
+    """`plugin.State` kept in the journal under the configured handler's name."""
+
+    def __init__(self, journal: Journal, handler: str) -> None:
+        self._journal = journal
+        self._handler = handler
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return the value stored under `key`."""
+        text = await self._journal.state_get(self._handler, key)
+        return default if text is None else json.loads(text)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Store `value` under `key`, now."""
+        await self._journal.state_set(self._handler, key, json.dumps(value))
+
+
+class AttemptContext:
+    """`plugin.Context` for one attempt of one delivery."""
+
+    def __init__(self, delivery: Delivery, *, mail: Mail, journal: Journal, clock: Clock, http: Any, log: Log) -> None:
+        self.mailbox = delivery.message.mailbox
+        self.rule = delivery.rule
+        self.handler = delivery.handler
+        self.attempt = delivery.attempt
+        self.idempotency_key = delivery.idempotency_key
+        self.log = log
+        self.http = http
+        self.state: State = HandlerState(journal, delivery.handler)
+        self._delivery = delivery
+        self._mail = mail
+        self._journal = journal
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """Return the time (aware, UTC)."""
+        return self._clock.now()
+
+    async def body(self, kind: Literal["text", "html"] = "text") -> Body:
+        """Fetch the mail's text."""
+        return await self._mail.body(self._delivery.message.id, kind)
+
+    async def headers(self) -> tuple[tuple[str, str], ...]:
+        """Fetch the internet headers, in their order."""
+        return await self._mail.headers(self._delivery.message.id)
+
+    async def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
+        """Yield the attachments that have content and whose name fits; a link to a cloud file has none."""
+        for info in await self._mail.attachments(self._delivery.message.id):
+            wanted = info.kind != "reference" and (inline or not info.is_inline)
+            if wanted and fnmatch.fnmatchcase(info.name.lower(), pattern.lower()):
+                yield Attachment(info.id, info.name, info.content_type, info.size, info.is_inline, self)
+
+    def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
+        """Yield an attachment's content in pieces."""
+        return self._mail.attachment_content(self._delivery.message.id, attachment_id)
+
+    @asynccontextmanager
+    async def mime(self) -> AsyncIterator[Path]:
+        """Fetch the whole mail as MIME into a temporary file."""
+        directory = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="postroom-")
+        try:
+            path = Path(directory.name) / "message.eml"
+            file = await asyncio.to_thread(path.open, "wb")
+            try:
+                async for piece in self._mail.mime(self._delivery.message.id):
+                    await asyncio.to_thread(file.write, piece)
+            finally:
+                await asyncio.to_thread(file.close)
+            yield path
+        finally:
+            await asyncio.to_thread(directory.cleanup)
+
+    async def once(self, key: str) -> bool:
+        """Claim an effect for this delivery: True the first time."""
+        return await self._journal.claim_effect(self._delivery.id, key)

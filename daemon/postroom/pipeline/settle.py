@@ -1,0 +1,83 @@
+"""Decisions about finished attempts: pure, so that every rule of them is a table in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from postroom.model import (
+    Delivery,
+    DeliveryState,
+    Done,
+    MailAction,
+    Outcome,
+    Reject,
+    Retry,
+    RetryPolicy,
+    Skip,
+    Verdict,
+)
+from postroom.ports import ActionRequest, Siblings
+from postroom.rule import Rule
+
+JITTER = 0.2
+"""Share by which a wait may be longer or shorter, so that failures do not come back in step."""
+
+LONGEST_NOTE = 500
+"""Characters of a handler's words that are kept: a note may quote a stranger."""
+
+Random = Callable[[], float]
+"""A source of numbers in [0, 1)."""
+
+
+def back_off(policy: RetryPolicy, attempt: int, random: Random) -> float:
+    """Return the seconds to wait after the `attempt`-th failure: doubling, limited, jittered."""
+    doublings = min(attempt - 1, 40)
+    wait = min(policy.first * 2**doublings, policy.longest)
+    return float(wait * (1 + JITTER * (2 * random() - 1)))
+
+
+def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datetime, random: Random) -> Verdict:
+    """Turn an outcome into what is stored: done, ready again later, or a dead letter."""
+    match outcome:
+        case Done(note, actions):
+            return Verdict(DeliveryState.DONE, note=note[:LONGEST_NOTE], actions=tuple(actions))
+        case Skip(reason):
+            return Verdict(DeliveryState.DONE, note=f"skipped: {reason}"[:LONGEST_NOTE])
+        case Reject(reason):
+            return Verdict(DeliveryState.DEAD, error=reason[:LONGEST_NOTE])
+        case Retry(reason, after):
+            if delivery.attempt >= policy.attempts + delivery.granted:
+                return Verdict(
+                    DeliveryState.DEAD, error=f"attempt {delivery.attempt} was the last: {reason}"[:LONGEST_NOTE]
+                )
+            wait = back_off(policy, delivery.attempt - delivery.granted, random) if after is None else max(after, 0.0)
+            due = now + timedelta(seconds=min(wait, policy.longest) if after is not None else wait)
+            return Verdict(DeliveryState.READY, due_at=due, error=reason[:LONGEST_NOTE])
+        case _:
+            assert_never(outcome)
+
+
+def cut_off(now: datetime) -> Verdict:
+    """Return the verdict on an attempt ended by our own stop: being stopped is not a failure."""
+    return Verdict(DeliveryState.READY, due_at=now, counted=False)
+
+
+def conclude(siblings: Siblings, rules: Mapping[str, Rule]) -> list[ActionRequest]:
+    """Return the `then` and `on_failure` actions that are due for a message whose deliveries stand as they do."""
+    requests = []
+    for name, handlers in siblings.rules.items():
+        rule = rules.get(name)
+        if rule is None:
+            continue
+        states = [siblings.states.get(handler) for handler in handlers]
+        if DeliveryState.DEAD in states:
+            requests += _request(siblings, f"rule {name} on_failure", rule.on_failure)
+        elif states and all(state is DeliveryState.DONE for state in states):
+            requests += _request(siblings, f"rule {name} then", rule.then)
+    return requests
+
+
+def _request(siblings: Siblings, origin: str, actions: Sequence[MailAction]) -> list[ActionRequest]:
+    return [ActionRequest(siblings.message_id, origin, tuple(actions))] if actions else []
