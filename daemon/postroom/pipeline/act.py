@@ -42,6 +42,7 @@ class Actor:
     async def run(self) -> None:
         """Turn after turn, until `stop` has been called and everything is settled."""
         while self._claiming or self._running or self._finished:
+            self._report.progress("actions")
             asked = self._clock.now()
             try:
                 await self._turn()
@@ -67,7 +68,6 @@ class Actor:
         if results:
             await self._journal.settle_actions(results)
             del self._finished[: len(results)]
-            self._report.progress("actions")
         room = AT_ONCE - len(self._running) if self._claiming else 0
         if room <= 0:
             return

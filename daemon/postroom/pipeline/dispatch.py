@@ -58,6 +58,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Turn after turn, until `stop` has been called and everything is settled."""
         while self._claiming or self._running or self._finished:
+            self._report.progress("deliveries")
             asked = self._clock.now()
             room = self.desk.room() if self._claiming else {}
             settled, self._finished = self._finished, []
@@ -90,7 +91,6 @@ class Dispatcher:
             return
         self._report.recovered(SUBJECT)
         if settled:
-            self._report.progress("deliveries")
             self._acted()
         for delivery in claimed:
             self._start(desk, delivery, now)

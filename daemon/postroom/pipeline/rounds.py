@@ -92,6 +92,7 @@ class Rounds:
                 wait = await self._round(due)
         finally:
             self._running.pop(subject, None)
+            self._report.progress("rounds")
         if generation == self._generation:
             heapq.heappush(self._heap, Due(wait, due.order, due.poller, due.interval, due.failures))
 

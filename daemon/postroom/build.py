@@ -1,0 +1,167 @@
+"""From a configuration to the things that run it: connections, open handlers, mailboxes, pollers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from postroom.config import Config, ConfiguredHandler, WatchedMailbox
+from postroom.errors import HandlerError, PostroomError
+from postroom.graph.client import GraphClient
+from postroom.graph.mail import MailboxMail
+from postroom.graph.session import handler_session
+from postroom.graph.token import TokenSource
+from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.pipeline.poll import FolderPoller
+from postroom.ports import Clock, FolderSpec, Journal, Report
+from postroom.tenant import Tenant
+
+OPEN_LIMIT = 30.0
+"""Seconds a handler may take to open, and to close."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A tenant with its token and its Graph client."""
+
+    tenant: Tenant
+    token: TokenSource
+    client: GraphClient
+
+    async def close(self) -> None:
+        """Let go of the sockets and of the sign-in thread."""
+        await self.client.close()
+        await self.token.close()
+
+
+@dataclass(slots=True)
+class Generation:
+    """All that belongs to one configuration; a reload makes the next and puts the old away."""
+
+    config: Config
+    desk: Desk
+    connections: dict[str, Connection] = field(default_factory=dict)
+
+
+async def build(
+    config: Config, present: Mapping[str, Connection], *, journal: Journal, clock: Clock, report: Report
+) -> Generation:
+    """Connect and open everything, taking over `present` connections to unchanged tenants.
+
+    Raises HandlerError when a handler does not open; what was opened by then is closed again.
+    """
+    connections: dict[str, Connection] = {}
+    desk = Desk({}, {}, {}, handler_session(), config.limits.concurrency)
+    generation = Generation(config, desk, connections)
+    try:
+        for tenant in config.tenants.values():
+            connections[tenant.name] = await _connect(tenant, config, present, clock, report)
+        desk.handlers = await _open_handlers(config.handlers)
+    except BaseException:
+        await put_away(generation, keep=present)
+        raise
+    desk.mails = {each.address: MailboxMail(connections[each.tenant].client, each.address) for each in config.mailboxes}
+    desk.rules = {each.address: {rule.name: rule for rule in each.rules} for each in config.mailboxes}
+    return generation
+
+
+async def _connect(
+    tenant: Tenant, config: Config, present: Mapping[str, Connection], clock: Clock, report: Report
+) -> Connection:
+    known = present.get(tenant.name)
+    if known is not None and known.tenant == tenant:
+        return known
+    token = TokenSource(tenant, clock=clock)
+
+    def retried(**fields: Any) -> None:
+        report.event("retry", tenant=tenant.name, **fields)
+
+    client = GraphClient(tenant, token, clock=clock, in_flight=config.limits.in_flight, on_retry=retried)
+    await client.open()
+    return Connection(tenant, token, client)
+
+
+async def _open_handlers(configured: Mapping[str, ConfiguredHandler]) -> dict[str, OpenHandler]:
+    opened: dict[str, OpenHandler] = {}
+    try:
+        for name, each in configured.items():
+            handler = each.cls(each.options)
+            opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency)
+            async with asyncio.timeout(OPEN_LIMIT):
+                await handler.open()
+    except Exception as error:
+        await _close_handlers(opened)
+        if isinstance(error, PostroomError):
+            raise
+        raise HandlerError(
+            f"Handler {name!r} ({each.use}) could not be opened: {type(error).__name__}: {error}",
+            remedy="Mend its options in the configuration, or what it needs.",
+            handler=name,
+        ) from error
+    return opened
+
+
+async def _close_handlers(handlers: Mapping[str, OpenHandler]) -> None:
+    async def close(each: OpenHandler) -> None:
+        async with asyncio.timeout(OPEN_LIMIT):
+            await each.handler.close()
+
+    await asyncio.gather(*(close(each) for each in handlers.values()), return_exceptions=True)
+
+
+async def pollers(
+    generation: Generation, *, journal: Journal, clock: Clock, report: Report, dispatched: Callable[[], None]
+) -> list[tuple[FolderPoller, float]]:
+    """Return a poller for each watched folder, continuing from its stored link, with its interval in seconds."""
+    now = clock.now()
+    config = generation.config
+    specs = [
+        FolderSpec(mailbox.tenant, mailbox.address, folder, _floor(mailbox, now))
+        for mailbox in config.mailboxes
+        for folder in mailbox.folders
+    ]
+    stored = {(each.mailbox, each.name): each for each in await journal.adopt(specs, now)}
+    return [
+        (
+            FolderPoller(
+                stored[mailbox.address, folder],
+                mailbox.rules,
+                mail=generation.desk.mails[mailbox.address],
+                journal=journal,
+                clock=clock,
+                report=report,
+                page_size=config.limits.page_size,
+                delta=config.tenants[mailbox.tenant].cloud.delta,
+                dispatched=dispatched,
+            ),
+            mailbox.poll,
+        )
+        for mailbox in config.mailboxes
+        for folder in mailbox.folders
+    ]
+
+
+def _floor(mailbox: WatchedMailbox, now: datetime) -> datetime | None:
+    """Mail received before this is remembered but not dispatched when the folder is first walked."""
+    if mailbox.start == "all":
+        return None
+    return now if mailbox.start == "now" else mailbox.start
+
+
+async def put_away(generation: Generation, *, keep: Mapping[str, Connection]) -> None:
+    """Close a generation once nothing runs on its desk, sparing the connections in `keep`."""
+    longest = max((each.timeout for each in generation.desk.handlers.values()), default=0.0)
+    try:
+        async with asyncio.timeout(longest + OPEN_LIMIT):
+            await generation.desk.idle.wait()
+    except TimeoutError:
+        pass
+    await _close_handlers(generation.desk.handlers)
+    await generation.desk.http.close()
+    kept = {id(each) for each in keep.values()}
+    await asyncio.gather(
+        *(each.close() for each in generation.connections.values() if id(each) not in kept), return_exceptions=True
+    )

@@ -1,0 +1,102 @@
+"""The group of all commands, and how errors become words and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+from typing_extensions import override
+
+from postroom import __version__
+from postroom.errors import ConfigError, ExitCode, PostroomError
+
+COMMANDS: Mapping[str, str] = {
+    "run": "Run the daemon in the foreground.",
+    "check": "Check a configuration and say everything that is wrong with it.",
+    "demo": "Watch the whole thing work against a simulated tenant.",
+    "simulate": "Run a simulated Microsoft 365 tenant on this machine.",
+    "token": "Sign in and show what the token allows.",
+    "mailboxes": "Look at the watched mailboxes.",
+    "messages": "Look at messages and at what became of them.",
+    "deliveries": "Look at deliveries; retry or discard dead letters.",
+    "handlers": "Look at handlers, or start a new one.",
+    "schema": "Print the JSON schema of the configuration.",
+    "health": "Ask a running daemon how it is.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is needed: `postroom --help` need not load msal."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"postroom.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 69 Graph unreachable, 74 journal unusable, "
+    "75 journal held by another daemon, 77 sign-in refused, 78 configuration wrong.",
+)
+@click.version_option(__version__, prog_name="postroom")
+def cli() -> None:
+    """Postroom, the mailroom for Microsoft 365.
+
+    Watches mailboxes through Microsoft Graph and hands each new message to your handlers. Try `postroom demo`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit as the reference of exit codes says."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None, **extra: Any) -> int:
+    """Run a command and return its exit code; every expected error is shown in plain words on standard error."""
+    try:
+        result = cli.main(arguments, prog_name="postroom", standalone_mode=False, **extra)
+    except click.exceptions.Abort:
+        Console(stderr=True).print("Interrupted.")
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except PostroomError as error:
+        show(error)
+        return int(error.exit_code)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def show(error: PostroomError) -> None:
+    """Print what happened, what to do, and the ids worth quoting."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            console.print(Text(str(problem)))
+    console.print(Text("error: ", style="bold red") + Text(error.message))
+    if error.remedy:
+        console.print(Text("what to do: ", style="bold") + Text(error.remedy))
+    for key, value in error.fields.items():
+        console.print(Text(f"  {key}: {value}", style="dim"))
