@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 import unicodedata
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 LONGEST_NAME = 200
-"""Bytes of a file name we make; file systems allow 255, and room is left for ``(2)`` and the temporary suffix."""
+"""Bytes of a file name we make; file systems allow 255, and room is left for what `save_once` may add."""
 
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]+')
+NUMBERED = 100
+"""Up to here other content under the same name is numbered; a stranger could make us search for ever otherwise."""
+
+_PIECE = 256 * 1024
+_LONGEST_SUFFIX = 20
+_RESERVED = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])\s*(\..*)?$", re.IGNORECASE)
+_UNSAFE = re.compile(
+    r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*'
+    r"\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+"  # they change direction or cannot be seen
+)
+_EDGES = re.compile(r"^[\s.]+|[\s.]+$")
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,78 +46,156 @@ class Saved:
 def safe_name(name: str, fallback: str = "unnamed") -> str:
     """Turn a stranger's file name into one that stays in its directory on every file system.
 
-    Path separators, control and direction-changing characters become ``_``; leading dots, device names and excess
-    length go; the extension is kept.
+    Path separators, control, invisible and direction-changing characters become ``_``, and so does a leading ``-`` or
+    ``~``; outer dots and spaces and excess length go; device names get a ``_``; the extension is kept. At most
+    `LONGEST_NAME` bytes; `fallback` (made safe as well) stands in where nothing is left.
     """
-    cleaned = _UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(" .")
-    cleaned = cleaned.encode("utf-8", "replace").decode()
-    if not cleaned.strip("_ "):
-        cleaned = fallback
-    if _RESERVED.match(cleaned):
-        cleaned = f"_{cleaned}"
-    stem, dot, suffix = cleaned.rpartition(".")
-    suffix = f"{dot}{suffix}" if stem and len(suffix.encode()) <= 20 else ""  # noqa: PLR2004 - longer is no extension
-    stem = cleaned[: len(cleaned) - len(suffix)] if suffix else cleaned
+    cleaned = _clean(name) or _clean(fallback) or "unnamed"
+    stem, suffix = _split(cleaned)
     room = LONGEST_NAME - len(suffix.encode())
-    return stem.encode()[:room].decode("utf-8", "ignore") + suffix
+    return _EDGES.sub("", stem.encode()[:room].decode("utf-8", "ignore")) + suffix
+
+
+def _clean(name: str) -> str:
+    text = name.encode("utf-8", "replace").decode()  # lone surrogates cannot be written
+    text = _EDGES.sub("", _UNSAFE.sub("_", unicodedata.normalize("NFC", text)))
+    if text.startswith(("-", "~")):
+        text = f"_{text[1:]}"
+    if not text.strip("_ ."):
+        return ""
+    return f"_{text}" if _RESERVED.match(text) else text
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix) if stem.strip(" .") and len(suffix.encode()) < _LONGEST_SUFFIX else (name, "")
 
 
 async def save_once(directory: Path, name: str, pieces: AsyncIterator[bytes]) -> Saved:
-    """Write `pieces` to `directory` under a safe form of `name`; see `Attachment.save_to` for what repeats do."""
-    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-    handle, path = await asyncio.to_thread(tempfile.mkstemp, ".part", ".postroom-", directory)
-    temporary = Path(path)
+    """Write `pieces` to `directory` (made if missing) under a safe form of `name`, durably.
+
+    The file appears whole or not at all. When it is there already with the same content, that one is the result; when
+    the name holds other content, ``name (2)`` to ``name (100)`` are used, then a name with a part of the content's
+    hash. So a repeat makes no second copy. Raises OSError. A kill may leave a ``.postroom-*.part`` file behind.
+    """
+    draft = _Draft(directory)
     try:
-        digest, size = hashlib.sha256(), 0
-        with os.fdopen(handle, "wb") as file:
-            async for piece in pieces:
-                digest.update(piece)
-                size += len(piece)
-                await asyncio.to_thread(file.write, piece)
-            await asyncio.to_thread(_finish, file)
-        return await asyncio.to_thread(_place, temporary, directory, safe_name(name), digest.digest(), size)
+        await _in_thread(draft.open)
+        async for piece in pieces:
+            await _in_thread(draft.write, piece)
+        return await _in_thread(draft.place, safe_name(name))
     finally:
-        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+        await _in_thread(draft.discard)
 
 
-def _finish(file: IO[bytes]) -> None:
-    file.flush()
-    os.fchmod(file.fileno(), 0o640)
-    os.fsync(file.fileno())
+async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
+    """Run `work` in a thread and wait for it even when cancelled: it must not go on behind our back."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        if not running.cancelled():
+            running.exception()  # fetched, so that asyncio does not complain; being cancelled is what counts
+        raise
 
 
-def _place(temporary: Path, directory: Path, name: str, digest: bytes, size: int) -> Saved:
-    """Link the finished file to the first name that is free or already holds the same content."""
-    for candidate in _candidates(name):
-        path = directory / candidate
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-            _sync_directory(directory)
-            return Saved(path, size, new=True)
-        if _same_content(path, digest, size):
-            return Saved(path, size, new=False)
-    raise AssertionError("unreachable: the names are endless")
+class _Draft:
+    """A file being written under a name that nobody looks at. Blocking."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / f".postroom-{secrets.token_hex(8)}.part"
+        self.file: IO[bytes] | None = None
+        self.size = 0
+
+    def open(self) -> None:
+        _make_directory(self.directory)
+        self.file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), "wb")
+
+    def write(self, piece: bytes) -> None:
+        assert self.file is not None
+        self.file.write(piece)
+        self.size += len(piece)
+
+    def place(self, name: str) -> Saved:
+        """Give the finished file the first name that is free or already holds the same content."""
+        assert self.file is not None
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        for candidate in _candidates(name, self.path):
+            path = self.directory / candidate
+            if _claim(self.path, path):
+                _sync_directory(self.directory)
+                return Saved(path, self.size, new=True)
+            if _same_content(self.path, path):
+                return Saved(path, self.size, new=False)
+        raise FileExistsError(errno.EEXIST, "every name for this content is taken by other content", name)
+
+    def discard(self) -> None:
+        """Let go of the file and its temporary name."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):  # a full disk once more: `write` or `place` has said so
+                self.file.close()
+            self.path.unlink(missing_ok=True)
+
+
+def _claim(temporary: Path, path: Path, link: Callable[[Path, Path], None] = os.link) -> bool:
+    """Make `path` the finished file unless it exists; False when it does."""
+    try:
+        link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return _claim_without_links(temporary, path)
+    return True
+
+
+def _claim_without_links(temporary: Path, path: Path) -> bool:
+    """Reserve the name with an empty file, then replace it: for FAT, some network shares and the like."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+    except FileExistsError:
+        return False
+    temporary.replace(path)
+    return True
+
+
+def _make_directory(directory: Path) -> None:
+    """Make it with its parents, each of them durable."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_directory(path.parent)
 
 
 def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _candidates(name: str) -> Iterator[str]:
+def _candidates(name: str, content: Path) -> Iterator[str]:
+    stem, suffix = _split(name)
     yield name
-    path = Path(name)
-    number = 2
-    while True:
-        yield f"{path.stem} ({number}){path.suffix}"
-        number += 1
+    for number in range(2, NUMBERED + 1):
+        yield f"{stem} ({number}){suffix}"
+    with content.open("rb") as file:
+        yield f"{stem} ({hashlib.file_digest(file, 'sha256').hexdigest()[:16]}){suffix}"
 
 
-def _same_content(path: Path, digest: bytes, size: int) -> bool:
-    if not path.is_file() or path.stat().st_size != size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest() == digest
+def _same_content(left: Path, right: Path) -> bool:
+    try:
+        if not right.is_file() or left.stat().st_size != right.stat().st_size:
+            return False
+        with left.open("rb") as one, right.open("rb") as other:
+            while piece := one.read(_PIECE):
+                if piece != other.read(_PIECE):
+                    return False
+            return not other.read(1)
+    except FileNotFoundError:
+        return False  # taken away at this moment: as good as other content, the next name will do

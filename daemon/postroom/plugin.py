@@ -78,7 +78,12 @@ class Options(BaseModel):
     An option of type `Path` is relative to the configuration file, unless it is absolute.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # it may be a secret
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Attachment:
     Attributes:
         name: As the sender wrote it: hostile input. Use `save_to` or `safe_name`.
         size: Bytes as Graph states them: a little more than the content.
+        kind: ``file``, or ``item``: a mail (as MIME), an appointment (iCalendar) or a contact (vCard) inside the mail;
+            `name` is then its subject, without an extension.
     """
 
     id: str
@@ -96,6 +103,7 @@ class Attachment:
     size: int
     is_inline: bool
     source: AttachmentSource
+    kind: Literal["file", "item"] = "file"
 
     def stream(self) -> AsyncIterator[bytes]:
         """Yield the content in pieces."""
@@ -109,7 +117,8 @@ class Attachment:
         """Write the content to `directory` under a safe name and return the path.
 
         The file appears whole or not at all. When the same content is already there under that name, that file is
-        the result; when other content is, `name (2)` and so on is used. So a repeat makes no second copy.
+        the result; when other content is, `name (2)` and so on is used. So a repeat makes no second copy. Raises
+        OSError when it cannot be written.
         """
         saved = await save_once(directory, name or self.name, self.stream())
         return saved.path
@@ -182,7 +191,10 @@ class Context(Protocol):
         """Fetch the internet headers, in their order."""
 
     def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
-        """Yield the file attachments whose name fits the glob `pattern`; inline pictures only when asked for."""
+        """Yield the attachments whose name fits the glob `pattern`; inline pictures only when asked for.
+
+        Files and mails in the mail (see `Attachment.kind`); links to files in a cloud have no content and are left out.
+        """
 
     def mime(self) -> AbstractAsyncContextManager[Path]:
         """Fetch the whole mail as MIME into a temporary file that lives as long as the `async with`."""
@@ -209,13 +221,14 @@ class Handler(ABC, Generic[OptionsT]):
         self.options = options
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Learn the options class from ``Handler[MyOptions]``."""
+        """Learn the options class from ``Handler[MyOptions]``, or from a generic base of one's own."""
         super().__init_subclass__(**kwargs)
         for base in getattr(cls, "__orig_bases__", ()):
-            if get_origin(base) is Handler:
-                (options,) = get_args(base)
-                if inspect.isclass(options) and issubclass(options, Options):
-                    cls.options_type = options
+            origin = get_origin(base)
+            if inspect.isclass(origin) and issubclass(origin, Handler):
+                for options in get_args(base):
+                    if inspect.isclass(options) and issubclass(options, Options):
+                        cls.options_type = options
 
     async def open(self) -> None:
         """Prepare: connect, make directories. Raising refuses the configuration."""

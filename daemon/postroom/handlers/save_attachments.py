@@ -1,0 +1,130 @@
+"""`save_attachments`: files out of mails into a directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ByteSize
+
+from postroom.handlers.placement import Directory, directory_for, make_fixed_part
+from postroom.plugin import (
+    Attachment,
+    Context,
+    Done,
+    Handler,
+    Message,
+    Options,
+    Outcome,
+    Reject,
+    Saved,
+    Skip,
+    TemporaryError,
+    safe_name,
+    save_once,
+)
+
+
+class SaveAttachmentsOptions(Options):
+    """Which attachments go where."""
+
+    directory: Directory
+    """Where the files go; made if missing. May hold placeholders such as `{mailbox}` and `{date}`."""
+
+    pattern: str | list[str] = "*"
+    """Which file names are saved: a glob or a list of them, any of which may fit; upper and lower case are one."""
+
+    max_size: ByteSize = ByteSize(150_000_000)
+    """Largest attachment to save, such as `25MB`."""
+
+    too_large: Literal["skip", "reject"] = "skip"
+    """What a larger one means: `skip` saves the others, `reject` makes the mail a dead letter before any is saved."""
+
+    inline: bool = False
+    """Also save pictures that are shown inside the text."""
+
+
+class TooLarge(Exception):
+    """An attachment is larger than the option `max_size` allows."""
+
+
+class SaveAttachments(Handler[SaveAttachmentsOptions]):
+    """Save a mail's attachments to a directory."""
+
+    async def open(self) -> None:
+        """Make the directory, as far as it is the same for every mail."""
+        await asyncio.to_thread(make_fixed_part, self.options.directory)
+
+    async def handle(self, message: Message, context: Context) -> Outcome:
+        """Save those of one mail. What is there already with the same content is left as it is."""
+        offered = [file async for file in context.attachments(inline=self.options.inline) if self._fits(file)]
+        wanted = [file for file in offered if file.size <= self.options.max_size]
+        large = len(offered) - len(wanted)
+        if large and self.options.too_large == "reject":
+            return self._rejected(next(file for file in offered if file not in wanted))
+        directory = directory_for(self.options.directory, message)
+        saved: list[Saved] = []
+        for file in wanted:
+            try:
+                saved.append(await self._save(file, directory))
+            except TooLarge:
+                if self.options.too_large == "reject":
+                    return self._rejected(file)
+                large += 1
+        return _summary(saved, large)
+
+    def _fits(self, file: Attachment) -> bool:
+        patterns = [self.options.pattern] if isinstance(self.options.pattern, str) else self.options.pattern
+        name = (f"{file.name}.eml" if file.kind == "item" else file.name).casefold()
+        return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+
+    def _rejected(self, file: Attachment) -> Reject:
+        limit = self.options.max_size.human_readable(decimal=True)
+        return Reject(f"The attachment {safe_name(file.name)!r} is larger than {limit} (option max_size).")
+
+    async def _save(self, file: Attachment, directory: Path) -> Saved:
+        pieces = _at_most(file.stream(), self.options.max_size)
+        name = file.name
+        try:
+            if file.kind == "item":
+                first = await anext(pieces, b"")
+                name, pieces = f"{name}{_item_suffix(first)}", _joined(first, pieces)
+            return await save_once(directory, name, pieces)
+        except OSError as error:
+            raise TemporaryError(
+                f"Cannot write to {directory}: {error.strerror or error}.",
+                remedy="Check that the disk has room and that the daemon's user may write there.",
+            ) from error
+
+
+def _summary(saved: list[Saved], large: int) -> Outcome:
+    skipped = f"{large} too large" if large else ""
+    if not saved:
+        return Skip(skipped or "no attachment fits")
+    repeated = sum(not one.new for one in saved)
+    parts = [f"{len(saved)} saved", f"{repeated} of them already there" if repeated else "", skipped]
+    return Done(note=", ".join(filter(None, parts)))
+
+
+def _item_suffix(first: bytes) -> str:
+    """Tell a mail, an appointment and a contact apart by how they begin (attachment-get docs: MIME, iCal, vCard)."""
+    start = first.lstrip(b"\xef\xbb\xbf \r\n")[:15].upper()
+    return ".ics" if start == b"BEGIN:VCALENDAR" else ".vcf" if start.startswith(b"BEGIN:VCARD") else ".eml"
+
+
+async def _at_most(pieces: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    total = 0
+    async for piece in pieces:
+        total += len(piece)
+        if total > limit:
+            raise TooLarge
+        yield piece
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
