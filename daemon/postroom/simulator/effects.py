@@ -1,0 +1,159 @@
+"""What can go wrong with a request: error answers, broken connections, answers cut short, late or beside the point.
+
+Each is a value, so that a profile or a control endpoint can build it from JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from postroom.simulator.entra.errors import EntraError
+
+
+@dataclass(frozen=True, slots=True)
+class GraphAnswer:
+    """An error in Graph's shape, such as 429 ``ApplicationThrottled`` (Graph errors and throttling docs)."""
+
+    status: int
+    code: str
+    message: str = "Injected by the simulated tenant."
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def apply(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
+        """Answer the error instead of serving the request."""
+        request_id = str(uuid.uuid4())
+        inner = {
+            "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+            "request-id": request_id,
+            "client-request-id": request.headers.get("client-request-id", request_id),
+        }
+        body = {"error": {"code": self.code, "message": self.message, "innerError": inner}}
+        return web.json_response(body, status=self.status, headers={"request-id": request_id, **self.headers})
+
+
+@dataclass(frozen=True, slots=True)
+class EntraAnswer:
+    """An AADSTS refusal, such as 90055 (throttled) or 90033 (temporarily unavailable)."""
+
+    code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def apply(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
+        """Answer the refusal instead of serving the request."""
+        error = EntraError(self.code)
+        body = error.body(datetime.now(UTC), host=f"{request.scheme}://{request.host}")
+        return web.json_response(body, status=error.status, headers=self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlPage:
+    """A proxy's or gateway's error page where JSON was expected."""
+
+    status: int = 502
+
+    async def apply(self, _request: web.Request, _handler: Handler) -> web.StreamResponse:
+        """Answer a page instead of serving the request."""
+        text = f"<html><head><title>{self.status}</title></head><body><h1>Bad gateway</h1></body></html>"
+        return web.Response(text=text, status=self.status, content_type="text/html")
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyBody:
+    """A status with nothing behind it; the request was served all the same when `serve` is set."""
+
+    status: int = 200
+    serve: bool = False
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer without a body."""
+        if self.serve:
+            await handler(request)
+        return web.Response(status=self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset; after the work was done when `serve` is set, so that the client cannot know."""
+
+    serve: bool = False
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Send a TCP reset instead of an answer."""
+        if self.serve:
+            await handler(request)
+        reset(request)
+        return web.Response()
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The answer breaks off: the headers promise all of it, the connection dies after a part."""
+
+    part: float = 0.5
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Send the first part of the answer, then reset the connection."""
+        response = await _begin(request, await handler(request), self.part)
+        reset(request)
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing comes for `seconds`; then the connection is reset. With `part`, so much of the answer comes before."""
+
+    seconds: float = 3600.0
+    part: float = 0.0
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let the client wait."""
+        response = await _begin(request, await handler(request), self.part) if self.part else web.Response()
+        await asyncio.sleep(self.seconds)
+        reset(request)
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The right answer, late."""
+
+    seconds: float = 1.0
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Wait, then serve the request."""
+        await asyncio.sleep(self.seconds)
+        return await handler(request)
+
+
+def reset(request: web.Request) -> None:
+    """Break a request's connection with a TCP reset, without a TLS goodbye."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):  # the client was faster
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _begin(request: web.Request, whole: web.StreamResponse, part: float) -> web.StreamResponse:
+    """Send the headers of an answer and the first part of its body; an answer already streamed is left as it is."""
+    body = whole.body if isinstance(whole, web.Response) else None
+    if whole.prepared or not isinstance(body, bytes | bytearray):
+        return whole
+    response = web.StreamResponse(status=whole.status, headers=whole.headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(bytes(body[: int(len(body) * part)]))
+    return response

@@ -1,0 +1,82 @@
+"""Access tokens: real JWTs, signed with a key of this run, and verified again when Graph is called.
+
+Source: Entra access-token-claims-reference docs; Graph's tokens are of version 1.0.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+LONG_LIFETIME = 7200
+"""Seconds from which on an answer carries `refresh_in`, half the lifetime."""
+
+
+class BearerRefused(Exception):
+    """A call to Graph carries no token, or one that is not valid here; the text says which, never the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a verified access token says."""
+
+    tenant_id: str
+    app_id: str
+    roles: frozenset[str]
+    issued_at: datetime
+
+
+class TokenSigner:
+    """Signs access tokens and reads its own back."""
+
+    def __init__(self, key: rsa.RSAPrivateKey | None = None) -> None:
+        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key_id = uuid.uuid4().hex
+
+    def jwk(self) -> dict[str, Any]:
+        """Return the public key as published by the discovery keys endpoint (RFC 7517)."""
+        jwk = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {**jwk, "use": "sig", "alg": "RS256", "kid": self.key_id}
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Return the claims as a signed JWT."""
+        return jwt.encode(dict(claims), self._key, algorithm="RS256", headers={"kid": self.key_id})
+
+    def read(self, token: str, *, audiences: Collection[str], issuer: str, now: datetime) -> Grant:
+        """Verify signature, audience, issuer and time; raises `BearerRefused`."""
+        claims = self._verify(token, audiences)
+        if claims["iss"] != issuer.format(tid=claims.get("tid")):
+            raise BearerRefused("Access token validation failure. Invalid issuer.")
+        if not int(claims["nbf"]) <= now.timestamp() < int(claims["exp"]):
+            raise BearerRefused("Lifetime validation failed, the token is expired.")
+        return Grant(
+            claims["tid"],
+            claims["appid"],
+            frozenset(claims.get("roles", ())),
+            datetime.fromtimestamp(int(claims["iat"]), UTC),
+        )
+
+    def _verify(self, token: str, audiences: Collection[str]) -> dict[str, Any]:
+        # The times are compared by the caller, with the simulated clock.
+        options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "nbf", "iss"]}
+        try:
+            return jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                audience=list(audiences),
+                options=options,  # type: ignore[arg-type]  # a plain dict, as PyJWT documents
+            )
+        except jwt.InvalidAudienceError as error:
+            raise BearerRefused("Access token validation failure. Invalid audience.") from error
+        except jwt.InvalidSignatureError as error:
+            raise BearerRefused("Access token validation failure. Invalid signature.") from error
+        except (jwt.PyJWTError, ValueError) as error:
+            raise BearerRefused("The token is not a well-formed JWT of this tenant.") from error
