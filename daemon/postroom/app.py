@@ -79,7 +79,7 @@ class App:
         self.journal = await open_journal(self.config.journal)
         self._stack.push_async_callback(self.journal.close)
         suspects = await self.journal.recover()
-        self._generation = await build(self.config, {}, journal=self.journal, clock=self._clock, report=self.report)
+        self._generation = await build(self.config, {}, clock=self._clock, report=self.report)
         self._stack.push_async_callback(self._put_away_present)
         await self._sign_in(self._generation.connections)
         self._open_rooms()
@@ -231,7 +231,7 @@ class App:
 
     async def _take_over(self, config: Config) -> None:
         old = self._generation
-        new = await build(config, old.connections, journal=self.journal, clock=self._clock, report=self.report)
+        new = await build(config, old.connections, clock=self._clock, report=self.report)
         try:
             await self._sign_in(
                 {name: each for name, each in new.connections.items() if each not in old.connections.values()}

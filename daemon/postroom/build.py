@@ -47,7 +47,7 @@ class Generation:
 
 
 async def build(
-    config: Config, present: Mapping[str, Connection], *, journal: Journal, clock: Clock, report: Report
+    config: Config, present: Mapping[str, Connection], *, clock: Clock, report: Report
 ) -> Generation:
     """Connect and open everything, taking over `present` connections to unchanged tenants.
 

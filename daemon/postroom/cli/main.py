@@ -10,7 +10,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.text import Text
-from typing_extensions import override
 
 from postroom import __version__
 from postroom.errors import ConfigError, ExitCode, PostroomError
@@ -33,12 +32,10 @@ COMMANDS: Mapping[str, str] = {
 class LazyGroup(click.Group):
     """A group that imports a command's module when it is needed: `postroom --help` need not load msal."""
 
-    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order a newcomer meets them."""
         return list(COMMANDS)
 
-    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
         if cmd_name not in COMMANDS:
@@ -47,7 +44,6 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
-    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):

@@ -1,0 +1,168 @@
+"""CPU per message of the whole pipeline against a bare aiohttp + msgspec loop over the same pages, in one run.
+
+The daemon is the real one, in its own process, with one no-op handler and its journal on disk; the server is canned, in
+another process. Both sides fetch over https with gzip. The rounds alternate; the ratio is the median of theirs.
+
+Usage: drain.py [--messages 20000] [--page 50] [--rounds 3] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LIMIT = 4.0
+GOAL = 2.5
+PATIENCE = 300.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+CONFIG = """\
+version: 1
+tenant:
+  cloud: {{login: "{base}", graph: "{base}", ca_file: "{ca_file}"}}
+  tenant_id: 11111111-1111-1111-1111-111111111111
+  client_id: 22222222-2222-2222-2222-222222222222
+  credential: {{client_secret: bench}}
+journal: sqlite:///{directory}/journal.db
+log: {{format: json}}
+limits: {{page_size: {page}, concurrency: 200}}
+handlers:
+  noop: {{use: "{here}/noop.py:Noop", concurrency: 200}}
+mailboxes:
+  - address: bench@contoso.example
+    poll: 60s
+    start: all
+    rules: [{{name: everything, handle: [noop]}}]
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """CPU seconds, wall seconds and peak MiB for a drain of `messages`."""
+
+    messages: int
+    cpu: float
+    wall: float
+    peak_mib: float
+
+    @property
+    def micros(self) -> float:
+        """CPU microseconds per message."""
+        return self.cpu / self.messages * 1e6
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a running process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def peak_mib(pid: int) -> float:
+    """Return the peak resident memory of a running process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def ask(base: str, ca_file: str, path: str) -> None:
+    """Call one of the canned server's own addresses."""
+    context = ssl.create_default_context(cafile=ca_file)
+    with urllib.request.urlopen(f"{base}{path}", timeout=60, context=context) as answer:
+        answer.read()
+
+
+def done_deliveries(database: Path) -> int:
+    """Count settled deliveries, from outside the daemon."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
+        return int(connection.execute("SELECT count(*) FROM deliveries WHERE state = 'done'").fetchone()[0])
+
+
+def drain_daemon(base: str, ca_file: str, messages: int, page: int) -> Result:
+    """Run the real daemon until every delivery is done; measured from its first page on."""
+    with tempfile.TemporaryDirectory(prefix="postroom-bench-") as name:
+        directory = Path(name)
+        config = directory / "bench.yaml"
+        config.write_text(CONFIG.format(base=base, ca_file=ca_file, directory=directory, page=page, here=HERE))
+        ask(base, ca_file, "/bench/reset")
+        with (directory / "log").open("wb") as log:
+            daemon = subprocess.Popen([sys.executable, "-m", "postroom", "run", "-c", str(config)], stderr=log)
+        try:
+            ask(base, ca_file, "/bench/started")
+            start, before = time.monotonic(), cpu_seconds(daemon.pid)
+            while (done := done_deliveries(directory / "journal.db")) < messages:
+                if daemon.poll() is not None or time.monotonic() - start > PATIENCE:
+                    sys.exit(f"the daemon settled {done} of {messages}:\n{(directory / 'log').read_text()[-2000:]}")
+                time.sleep(0.05)  # noqa: TID251 - the daemon is watched from outside, so as not to cost it anything
+            wall = time.monotonic() - start
+            return Result(messages, cpu_seconds(daemon.pid) - before, wall, peak_mib(daemon.pid))
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(60)
+
+
+def drain_bare(base: str, ca_file: str) -> Result:
+    """Run the bare loop."""
+    start = time.monotonic()
+    command = [sys.executable, str(HERE / "bare.py"), base, ca_file]
+    answer = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
+    return Result(answer["messages"], answer["cpu"], time.monotonic() - start, answer["peak_mib"])
+
+
+def main() -> int:
+    """Alternate the two, print a table, and fail when the ratio is above the limit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--page", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="postroom-bench-") as directory:
+        command = [sys.executable, str(HERE / "canned.py"), directory, str(options.messages), str(options.page)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            where = json.loads(server.stdout.readline())
+            rounds = []
+            for _ in range(options.rounds):
+                bare = drain_bare(where["base"], where["ca_file"])
+                rounds.append((bare, drain_daemon(where["base"], where["ca_file"], options.messages, options.page)))
+        finally:
+            server.terminate()
+            server.wait(30)
+    ratio = statistics.median(daemon.micros / bare.micros for bare, daemon in rounds)
+    report(rounds, ratio, as_json=options.json)
+    return 0 if ratio <= LIMIT else 1
+
+
+def report(rounds: list[tuple[Result, Result]], ratio: float, *, as_json: bool) -> None:
+    """Print what was measured."""
+    if as_json:
+        rows = [
+            {"bare_us": bare.micros, "daemon_us": daemon.micros, "peak_mib": daemon.peak_mib} for bare, daemon in rounds
+        ]
+        print(json.dumps({"messages": rounds[0][1].messages, "rounds": rows, "ratio": ratio}))
+        return
+    print(f"{rounds[0][1].messages:,} messages: fetched, routed, journalled, handled by a no-op handler, settled\n")
+    print("round   bare us/msg   daemon us/msg   ratio   daemon msg/s   daemon peak MiB")
+    for number, (bare, daemon) in enumerate(rounds, 1):
+        print(
+            f"{number:5}   {bare.micros:11.1f}   {daemon.micros:13.1f}   {daemon.micros / bare.micros:5.2f}"
+            f"   {daemon.messages / daemon.wall:12,.0f}   {daemon.peak_mib:15.1f}"
+        )
+    print(f"\nmedian ratio {ratio:.2f} (limit {LIMIT:g}, goal {GOAL:g})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
