@@ -1,0 +1,161 @@
+"""Metrics: one prometheus registry as a value. What health knows is read from it at each scrape, not kept twice."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from postroom import __version__
+from postroom.observe.health import Health
+from postroom.ports import Clock
+
+DELIVERY_SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+ROUND_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
+
+
+class Metrics:
+    """Counts what happens; `render` gives the text that Prometheus reads.
+
+    Label values are names from the configuration and the states of the design, never anything a stranger writes.
+    """
+
+    def __init__(self, health: Health, clock: Clock) -> None:
+        # Otherwise each counter has a second series that nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it without types
+        self.registry = registry = CollectorRegistry()
+        self._messages = Counter("postroom_messages_total", "New messages taken in.", registry=registry)
+        self._rounds = Counter(
+            "postroom_rounds_total", "Walks of a folder, by outcome: ok or failed.", ["outcome"], registry=registry
+        )
+        self._round_seconds = Histogram(
+            "postroom_round_seconds", "How long a finished round took.", buckets=ROUND_SECONDS, registry=registry
+        )
+        self._deliveries = Counter(
+            "postroom_deliveries_total",
+            "Finished attempts, by the state they left the delivery in: done, ready (to be retried), dead, discarded.",
+            ["handler", "state"],
+            registry=registry,
+        )
+        self._delivery_seconds = Histogram(
+            "postroom_delivery_seconds",
+            "How long an attempt of a handler took.",
+            ["handler"],
+            buckets=DELIVERY_SECONDS,
+            registry=registry,
+        )
+        self._actions = Counter(
+            "postroom_actions_total",
+            "Mail actions carried out, by who asked (rule, handler) and how it went (done, ready, dead).",
+            ["kind", "state"],
+            registry=registry,
+        )
+        self._retries = Counter(
+            "postroom_graph_retries_total", "Graph requests sent again, by HTTP status.", ["status"], registry=registry
+        )
+        self._resyncs = Counter("postroom_resyncs_total", "Folders listed again from the start.", registry=registry)
+        self._token_expiry = Gauge(
+            "postroom_token_expiry_timestamp_seconds",
+            "When the present access token expires, in Unix time.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._reload = Gauge(
+            "postroom_config_last_reload_success",
+            "1 when the configuration last read is the one in use, 0 when it was refused.",
+            registry=registry,
+        )
+        self._reload.set(1)
+        build = Gauge("postroom_build_info", "Always 1.", ["version", "python"], registry=registry)
+        build.labels(__version__, platform.python_version()).set(1)
+        registry.register(_HealthCollector(health, clock))
+        ProcessCollector(registry=registry)
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def round(self, outcome: str, seconds: float | None = None, fresh: int = 0) -> None:
+        """Count a round and the new messages it found."""
+        self._rounds.labels(outcome).inc()
+        if seconds is not None:
+            self._round_seconds.observe(seconds)
+        if fresh:
+            self._messages.inc(fresh)
+
+    def delivery(self, handler: str, state: str, seconds: float) -> None:
+        """Count a finished attempt."""
+        self._delivery_counter(handler, state).inc()
+        self._delivery_timer(handler).observe(seconds)
+
+    def action(self, kind: str, state: str) -> None:
+        """Count the mail actions of one origin; `kind` is ``rule`` or ``handler``."""
+        self._actions.labels(kind, state).inc()
+
+    def retry(self, status: int) -> None:
+        """Count a Graph request that is sent again; status 0 is no answer."""
+        self._retries.labels(str(status)).inc()
+
+    def resync(self) -> None:
+        """Count a folder that is listed again."""
+        self._resyncs.inc()
+
+    def token(self, tenant: str, expires_at: datetime) -> None:
+        """Note when the tenant's token expires."""
+        self._token_expiry.labels(tenant).set(expires_at.timestamp())
+
+    def reloaded(self, *, success: bool) -> None:
+        """Note whether the last configuration read was taken into use."""
+        self._reload.set(success)
+
+    @functools.lru_cache(maxsize=512)  # noqa: B019 - lives as long as the process; a look-up by labels costs twice an inc()
+    def _delivery_counter(self, handler: str, state: str) -> Counter:
+        return self._deliveries.labels(handler, state)
+
+    @functools.lru_cache(maxsize=512)  # noqa: B019 - as above
+    def _delivery_timer(self, handler: str) -> Histogram:
+        return self._delivery_seconds.labels(handler)
+
+
+class _HealthCollector(Collector):
+    """Reads health at each scrape."""
+
+    def __init__(self, health: Health, clock: Clock) -> None:
+        self._health = health
+        self._clock = clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield what health knows at this moment."""
+        now = self._clock.monotonic()
+        freshness = GaugeMetricFamily(
+            "postroom_mailbox_freshness_seconds",
+            "Seconds since a watched folder was last walked to its end.",
+            labels=["mailbox", "folder"],
+        )
+        for key, folder in self._health.folders.items():
+            freshness.add_metric(key, folder.age(now))
+        yield freshness
+        yield GaugeMetricFamily("postroom_problems", "Subjects that do not work now.", len(self._health.troubles))
+        yield GaugeMetricFamily(
+            "postroom_dead_letters",
+            "Deliveries in state dead, which wait for an operator.",
+            self._health.counts.get("deliveries.dead", 0),
+        )
+        yield GaugeMetricFamily(
+            "postroom_deliveries_waiting",
+            "Deliveries in state ready or running.",
+            self._health.counts.get("deliveries.ready", 0) + self._health.counts.get("deliveries.running", 0),
+        )

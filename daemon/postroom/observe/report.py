@@ -1,0 +1,181 @@
+"""What the pipeline says happened, led to log, metrics and health. The hot path is `event("delivery", state=done)`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from postroom.errors import PostroomError
+from postroom.observe.health import Health, Trouble
+from postroom.observe.log import compact
+from postroom.observe.metrics import Metrics
+from postroom.ports import Clock
+
+REMIND = 15 * 60.0
+"""Seconds after which a problem that goes on is logged again."""
+SUMMARY = 60.0
+"""Seconds between two lines that sum up what was done without a word."""
+
+WARNINGS = frozenset({"resync", "retry", "fallback"})
+ERRORS = frozenset({"reload_failed"})
+
+
+class Report:
+    """Implements `ports.Report`: says each thing once, at the right level, and counts everything.
+
+    Attributes:
+        log: May be replaced after a reload that changes the level.
+    """
+
+    def __init__(self, log: FilteringBoundLogger, metrics: Metrics, health: Health, clock: Clock) -> None:
+        self.log = log
+        self.metrics = metrics
+        self.health = health
+        self._clock = clock
+        self._done: Counter[str] = Counter()
+        self._summed_up = clock.monotonic()
+        self._said: dict[str, tuple[float, Trouble]] = {}
+        self._events: Mapping[str, Callable[[dict[str, Any]], None]] = {
+            "round": self._round,
+            "delivery": self._delivery,
+            "action": self._action,
+            "token": self._token,
+            "started": self._started,
+            "stopping": self._stopping,
+            "stopped": self._stopped,
+            "reloaded": self._reloaded,
+            "reload_failed": self._reload_failed,
+            "resync": self._resync,
+            "retry": self._retry,
+        }
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Say that something happened."""
+        if (known := self._events.get(name)) is not None:
+            known(fields)
+        else:
+            self._say(name, fields)
+
+    def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
+        """Say that `subject` has failed: logged when it starts, when its text changes, and every `REMIND` seconds."""
+        trouble = self.health.problem(subject, error, fields)
+        if subject.startswith("mailbox "):
+            self.metrics.round("failed")
+        now = self._clock.monotonic()
+        said = self._said.get(subject)
+        if trouble.count > 1 and said is not None and now - said[0] < REMIND and trouble.same_text(said[1]):
+            return
+        self._said[subject] = (now, trouble)
+        self.log.error("problem", **_lines(trouble), **_origin(error))
+
+    def recovered(self, subject: str) -> None:
+        """Say that `subject` works; silent unless it had a problem."""
+        trouble = self.health.recovered(subject)
+        if trouble is None:
+            return
+        self._said.pop(subject, None)
+        seconds = round((self._clock.now() - trouble.since).total_seconds(), 1)
+        self.log.info("recovered", id=trouble.id, subject=subject, after_seconds=seconds, failures=trouble.count)
+
+    def progress(self, subject: str) -> None:
+        """Feed the watchdog."""
+        self.health.progress(subject)
+
+    def counted(self, counts: Mapping[str, int]) -> None:
+        """Take over the journal's counts, for health and metrics."""
+        self.health.counts = counts
+
+    def sum_up(self) -> None:
+        """Log what was done since the last summary, if anything; due each minute and at the end."""
+        self._summed_up = self._clock.monotonic()
+        if self._done:
+            done, self._done = self._done, Counter()
+            self.log.info("summary", **done)
+
+    def _tally(self, what: str, count: int = 1) -> None:
+        self._done[what] += count
+        if self._clock.monotonic() - self._summed_up >= SUMMARY:
+            self.sum_up()
+
+    def _round(self, fields: dict[str, Any]) -> None:
+        fresh = fields.get("fresh", 0)
+        self.metrics.round("ok", fields.get("seconds"), fresh)
+        self.health.walked(fields["mailbox"], fields["folder"])
+        (self.log.info if fresh else self.log.debug)("round", **fields)
+
+    def _delivery(self, fields: dict[str, Any]) -> None:
+        state = str(fields["state"])
+        self.metrics.delivery(fields["handler"], state, fields.get("seconds", 0.0))
+        if state == "done":
+            self._tally("deliveries_done")
+            self.log.debug("delivery", **fields)
+        else:
+            self._unfinished("delivery", state, fields)
+
+    def _action(self, fields: dict[str, Any]) -> None:
+        state = str(fields["state"])
+        self.metrics.action(str(fields.get("origin", "rule")).split(" ", 1)[0], state)
+        if state == "done":
+            self._tally("actions_done")
+            self.log.debug("action", **fields)
+        else:
+            self._unfinished("action", state, fields)
+
+    def _unfinished(self, name: str, state: str, fields: dict[str, Any]) -> None:
+        """An attempt that has to be repeated without an error was cut off by a stop: nobody needs to look."""
+        if state == "dead":
+            self.log.error(name, **fields)
+        elif state == "ready" and fields.get("error"):
+            self.log.warning(name, **fields)
+        else:
+            self.log.debug(name, **fields)
+
+    def _token(self, fields: dict[str, Any]) -> None:
+        self.metrics.token(fields["tenant"], fields["expires_at"])
+        self._say("token", {**fields, "expires_at": fields["expires_at"].isoformat()})
+
+    def _started(self, fields: dict[str, Any]) -> None:
+        self.health.phase = "running"
+        self._say("started", fields)
+
+    def _stopping(self, fields: dict[str, Any]) -> None:
+        self.health.phase = "stopping"
+        self._say("stopping", fields)
+
+    def _stopped(self, fields: dict[str, Any]) -> None:
+        self.sum_up()
+        self._say("stopped", fields)
+
+    def _reloaded(self, fields: dict[str, Any]) -> None:
+        self.metrics.reloaded(success=True)
+        self._say("reloaded", fields)
+
+    def _reload_failed(self, fields: dict[str, Any]) -> None:
+        self.metrics.reloaded(success=False)
+        self._say("reload_failed", fields)
+
+    def _resync(self, fields: dict[str, Any]) -> None:
+        self.metrics.resync()
+        self._say("resync", fields)
+
+    def _retry(self, fields: dict[str, Any]) -> None:
+        status = fields.get("status")
+        self.metrics.retry(status if isinstance(status, int) else 0)
+        self._say("retry", fields)
+
+    def _say(self, name: str, fields: dict[str, Any]) -> None:
+        level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info
+        level(name, **fields)
+
+
+def _lines(trouble: Trouble) -> dict[str, Any]:
+    own = {"id": trouble.id, "subject": trouble.subject, "what": trouble.what, "remedy": trouble.remedy}
+    return {**trouble.fields, **own, "count": trouble.count}
+
+
+def _origin(error: BaseException | str) -> dict[str, str]:
+    """Where an error nobody foresaw came from; one of ours says enough by itself."""
+    return {} if isinstance(error, (str, PostroomError)) else {"at": compact(error)["at"]}

@@ -1,0 +1,113 @@
+import asyncio
+import json
+
+from postroom.errors import Forbidden
+from postroom.observe.health import problem_id
+
+INBOX = ("a@b.example", "Inbox")
+
+
+def test_a_daemon_without_troubles_is_ok(health):
+    assert health.snapshot()["status"] == "ok"
+    assert health.snapshot()["phase"] == "starting"
+
+
+def test_a_problem_says_what_where_and_what_to_do(health, clock):
+    error = Forbidden("Graph refused to list Inbox.", remedy="Grant Mail.Read.", code="ErrorAccessDenied", status=403)
+    health.problem("mailbox a@b.example/Inbox", error, {"attempt": 1})
+    clock.seconds = 30
+    health.problem("mailbox a@b.example/Inbox", error, {"attempt": 2})
+    (problem,) = health.snapshot()["problems"]
+    assert problem == {
+        "id": problem_id("mailbox a@b.example/Inbox"),
+        "what": "Graph refused to list Inbox.",
+        "where": "mailbox a@b.example/Inbox",
+        "what_to_do": "Grant Mail.Read.",
+        "since": "2026-03-01T12:00:00+00:00",
+        "last": "2026-03-01T12:00:30+00:00",
+        "count": 2,
+        "fields": {"status": 403, "code": "ErrorAccessDenied", "attempt": 2},
+    }
+    assert health.snapshot()["status"] == "degraded"
+
+
+def test_recovery_ends_the_problem_and_hands_it_back(health):
+    health.problem("token default", "x", {})
+    assert health.recovered("token default").subject == "token default"
+    assert health.recovered("token default") is None
+    assert health.snapshot()["status"] == "ok"
+
+
+def test_without_its_journal_the_daemon_is_failing(health):
+    health.problem("journal", OSError(28, "No space left on device"), {})
+    assert health.snapshot()["status"] == "failing"
+    assert health.snapshot()["problems"][0]["what"] == "OSError: [Errno 28] No space left on device"
+
+
+def test_a_stale_folder_degrades_and_all_of_them_fail(health, clock):
+    health.watch({INBOX: 90.0, ("c@d.example", "Inbox"): 600.0})
+    clock.seconds = 91
+    assert health.snapshot()["status"] == "degraded"
+    assert [folder["stale"] for folder in health.snapshot()["mailboxes"]] == [True, False]
+    clock.seconds = 601
+    assert health.snapshot()["status"] == "failing"
+    health.walked(*INBOX)
+    assert health.snapshot()["status"] == "degraded"
+
+
+def test_age_counts_from_the_last_finished_round(health, clock):
+    health.watch({INBOX: 90.0})
+    assert health.snapshot()["mailboxes"][0]["last_round"] is None
+    clock.seconds = 60
+    health.walked(*INBOX)
+    clock.seconds = 100
+    (folder,) = health.snapshot()["mailboxes"]
+    assert (folder["age_seconds"], folder["last_round"]) == (40.0, "2026-03-01T12:01:00+00:00")
+
+
+def test_a_reload_keeps_known_ages_and_drops_what_is_no_longer_watched(health, clock):
+    health.watch({INBOX: 90.0, ("gone@b.example", "Inbox"): 90.0})
+    health.problem("mailbox gone@b.example/Inbox", "x", {})
+    clock.seconds = 50
+    health.walked(*INBOX)
+    clock.seconds = 60
+    health.watch({INBOX: 300.0})
+    (folder,) = health.snapshot()["mailboxes"]
+    assert (folder["age_seconds"], folder["limit_seconds"]) == (10.0, 300.0)
+    assert health.snapshot()["problems"] == []
+
+
+def test_a_round_of_a_folder_nobody_watches_is_ignored(health):
+    health.walked("x@y.example", "Inbox")
+    assert health.snapshot()["mailboxes"] == []
+
+
+def test_the_watchdog_starves_when_one_expected_subject_is_stuck(health, clock):
+    health.expect("schedule", 10)
+    health.expect("dispatch", 60)
+    clock.seconds = 11
+    assert health.stuck(11) == ["schedule"]
+    assert not health.is_progressing(11)
+    assert health.snapshot()["status"] == "failing"
+    health.progress("schedule")
+    assert health.is_progressing(11)
+
+
+def test_an_attempt_that_failed_feeds_the_watchdog_too(health, clock):
+    health.expect("schedule", 10)
+    clock.seconds = 9
+    health.problem("schedule", "Graph is down", {})
+    assert health.is_progressing(15)
+
+
+def test_what_is_not_expected_cannot_be_stuck(health, clock):
+    health.progress("mailbox a@b.example/Inbox")
+    health.expect("dispatch", 1)
+    health.release("dispatch")
+    assert health.is_progressing(1e9)
+
+
+def test_a_snapshot_is_json_and_holds_no_secret(health):
+    health.problem("token default", "said client_secret=s3cr3t", {"token": "s3cr3t", "at": object()})
+    health.problem("handler x", asyncio.CancelledError(), {})
+    assert "s3cr3t" not in json.dumps(health.snapshot())

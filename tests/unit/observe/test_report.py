@@ -1,0 +1,151 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from postroom.errors import Forbidden
+from postroom.observe.report import REMIND
+from postroom.ports import Report as ReportPort
+
+INBOX = "mailbox a@b.example/Inbox"
+DELIVERY = {"mailbox": "a@b.example", "message": "AAk", "handler": "erp", "rule": "r", "attempt": 1, "seconds": 0.1}
+
+
+def forbidden(request_id="1111-aaaa"):
+    return Forbidden(f"Graph refused ({request_id}).", remedy="Grant Mail.Read.", request_id=request_id)
+
+
+def sample(desk, name, **labels):
+    return desk.metrics.registry.get_sample_value(name, labels)
+
+
+def test_it_is_what_the_pipeline_asks_for(desk):
+    port: ReportPort = desk.report
+    port.progress("schedule")
+
+
+def test_a_problem_is_said_once_while_it_stays_the_same(desk, lines):
+    for number in range(100):
+        desk.report.problem(INBOX, forbidden(f"{number:04}-bbbb"), mailbox="a@b.example", folder="Inbox")
+    (line,) = lines()
+    assert line["event"] == "problem"
+    assert line["level"] == "error"
+    assert line["what"] == "Graph refused (0000-bbbb)."
+    assert line["remedy"] == "Grant Mail.Read."
+    assert (line["mailbox"], line["folder"], line["subject"]) == ("a@b.example", "Inbox", INBOX)
+    assert sample(desk, "postroom_rounds_total", outcome="failed") == 100
+
+
+def test_a_problem_that_goes_on_is_said_again_after_a_while(desk, lines):
+    for seconds in (0, REMIND - 1, REMIND, 2 * REMIND - 1):
+        desk.clock.seconds = seconds
+        desk.report.problem(INBOX, forbidden())
+    assert [line["count"] for line in lines()] == [1, 3]
+
+
+def test_a_problem_that_changes_is_said_at_once(desk, lines):
+    desk.report.problem(INBOX, forbidden())
+    desk.report.problem(INBOX, "The mailbox is full.")
+    assert [line["what"] for line in lines()] == ["Graph refused (1111-aaaa).", "The mailbox is full."]
+
+
+def test_a_recovery_is_said_once_and_a_new_failure_is_said_again(desk, lines):
+    desk.report.recovered(INBOX)
+    desk.report.problem(INBOX, forbidden())
+    desk.clock.seconds = 42
+    desk.report.recovered(INBOX)
+    desk.report.recovered(INBOX)
+    desk.report.problem(INBOX, forbidden())
+    assert [line["event"] for line in lines()] == ["problem", "recovered", "problem"]
+    assert lines()[1]["after_seconds"] == 42
+    assert lines()[0]["id"] == lines()[1]["id"] == desk.health.snapshot()["problems"][0]["id"]
+
+
+def test_a_problem_nobody_foresaw_says_where_it_came_from(desk, lines):
+    try:
+        _ = 1 // 0
+    except ZeroDivisionError as error:
+        desk.report.problem("dispatch", error)
+    assert lines()[0]["what"] == "ZeroDivisionError: integer division or modulo by zero"
+    assert "test_report.py" in lines()[0]["at"]
+
+
+def test_an_idle_round_is_no_line_at_info(desk, lines):
+    desk.health.watch({("a@b.example", "Inbox"): 60.0})
+    desk.clock.seconds = 30
+    for fresh in (0, 2):
+        desk.report.event("round", mailbox="a@b.example", folder="Inbox", pages=1, fresh=fresh, known=0, seconds=0.05)
+    assert [line["level"] for line in lines()] == ["debug", "info"]
+    assert sample(desk, "postroom_messages_total") == 2
+    assert desk.health.snapshot()["mailboxes"][0]["age_seconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "level"),
+    [("done", "", "debug"), ("ready", "HTTP 503", "warning"), ("ready", "", "debug"), ("dead", "gone", "error")],
+)
+def test_a_delivery_is_as_loud_as_it_is_bad(desk, lines, state, error, level):
+    desk.report.event("delivery", state=state, error=error, **DELIVERY)
+    assert lines()[0]["level"] == level
+    assert (lines()[0]["handler"], lines()[0]["attempt"], lines()[0]["message"]) == ("erp", 1, "AAk")
+    assert sample(desk, "postroom_deliveries_total", handler="erp", state=state) == 1
+
+
+def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):
+    for _ in range(3):
+        desk.report.event("delivery", state="done", **DELIVERY)
+    desk.clock.seconds = 60
+    desk.report.event("action", mailbox="a@b.example", message="AAk", origin="rule r then", state="done", note="moved")
+    desk.report.event("delivery", state="done", **DELIVERY)
+    desk.report.event("stopped")
+    desk.report.sum_up()
+    infos = [line for line in lines() if line["level"] == "info"]
+    assert [line["event"] for line in infos] == ["summary", "summary", "stopped"]
+    assert (infos[0]["deliveries_done"], infos[0]["actions_done"]) == (3, 1)
+    assert infos[1]["deliveries_done"] == 1
+
+
+@pytest.mark.parametrize(("origin", "kind"), [("rule invoices then", "rule"), ("handler erp", "handler")])
+def test_actions_are_counted_by_who_asked(desk, lines, origin, kind):
+    desk.report.event("action", mailbox="a@b", message="AAk", origin=origin, state="dead", error="no such folder")
+    assert lines()[0]["level"] == "error"
+    assert sample(desk, "postroom_actions_total", kind=kind, state="dead") == 1
+
+
+def test_a_fresh_token_moves_its_expiry(desk, lines):
+    desk.report.event("token", tenant="default", expires_at=datetime(2026, 3, 1, tzinfo=UTC))
+    assert sample(desk, "postroom_token_expiry_timestamp_seconds", tenant="default") == 1772323200
+    assert lines()[0]["expires_at"] == "2026-03-01T00:00:00+00:00"
+
+
+def test_the_life_of_the_daemon_is_its_phase(desk, lines):
+    assert desk.health.phase == "starting"
+    desk.report.event("started", mailboxes=2)
+    assert desk.health.phase == "running"
+    desk.report.event("stopping", reason="SIGTERM")
+    assert desk.health.phase == "stopping"
+    assert [line["event"] for line in lines()] == ["started", "stopping"]
+
+
+def test_a_refused_reload_is_an_error_and_shows_in_the_metrics_until_one_works(desk, lines):
+    desk.report.event("reload_failed", error="2 problems")
+    assert sample(desk, "postroom_config_last_reload_success") == 0
+    desk.report.event("reloaded")
+    assert sample(desk, "postroom_config_last_reload_success") == 1
+    assert [line["level"] for line in lines()] == ["error", "info"]
+
+
+@pytest.mark.parametrize("name", ["resync", "retry", "fallback"])
+def test_what_an_operator_may_want_to_look_at_is_a_warning(desk, lines, name):
+    desk.report.event(name, mailbox="a@b", folder="Inbox", status=429)
+    assert lines()[0]["level"] == "warning"
+
+
+def test_an_event_nobody_knows_is_logged_all_the_same(desk, lines):
+    desk.report.event("recovery", deliveries=3)
+    assert (lines()[0]["event"], lines()[0]["deliveries"], lines()[0]["level"]) == ("recovery", 3, "info")
+
+
+def test_the_journals_counts_reach_health_and_metrics(desk):
+    desk.report.counted({"messages": 5, "deliveries.dead": 1})
+    assert desk.health.snapshot()["counts"] == {"messages": 5, "deliveries.dead": 1}
+    assert sample(desk, "postroom_dead_letters") == 1
