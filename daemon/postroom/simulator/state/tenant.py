@@ -1,0 +1,96 @@
+"""All mailboxes of a simulated tenant, and the mail that goes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from postroom.simulator.state.content import Contents
+from postroom.simulator.state.errors import UnknownMailbox
+from postroom.simulator.state.headers import header_end
+from postroom.simulator.state.mailbox import Mailbox
+from postroom.simulator.state.message import Envelope, StoredMessage
+from postroom.simulator.state.spool import Spool
+
+
+class TenantState:
+    """All mailboxes of a simulated tenant. One thread (the event loop's) uses it; nothing in it waits.
+
+    Args:
+        directory: Where mail is kept on disk while the process lives.
+        clock: Returns the time, aware.
+
+    Attributes:
+        on_change: Called with the mailbox after every change of it.
+    """
+
+    def __init__(self, directory: Path, clock: Callable[[], datetime]) -> None:
+        self._spool = Spool(directory / "mail.spool")
+        self._contents = Contents(self._spool)
+        self._clock = clock
+        self._by_address: dict[str, Mailbox] = {}
+        self._by_id: dict[str, Mailbox] = {}
+        self.on_change: list[Callable[[Mailbox], None]] = []
+
+    @property
+    def mailboxes(self) -> Mapping[str, Mailbox]:
+        """All mailboxes, by address in lower case."""
+        return MappingProxyType(self._by_address)
+
+    def add_mailbox(self, address: str, display_name: str = "") -> Mailbox:
+        """Create a mailbox, or return the one that has this address."""
+        if address.lower() in self._by_address:
+            return self._by_address[address.lower()]
+        mailbox = Mailbox(address, display_name, self._contents, self._clock, self._changed)
+        self._by_address[mailbox.address] = self._by_id[mailbox.id] = mailbox
+        return mailbox
+
+    def mailbox(self, address_or_id: str) -> Mailbox:
+        """Find a mailbox by address or object id; raises UnknownMailbox."""
+        wanted = address_or_id.lower()
+        found = self._by_address.get(wanted) or self._by_id.get(wanted)
+        if found is None:
+            raise UnknownMailbox(f"The requested user '{address_or_id}' is invalid.")
+        return found
+
+    def deliver_mime(
+        self, address: str, raw: bytes, *, folder: str = "inbox", received_at: datetime | None = None
+    ) -> StoredMessage:
+        """Put a mail into a mailbox, however broken it is.
+
+        Raises UnknownMailbox, or UnknownFolder and MalformedId for a folder that is neither well known nor an id.
+        """
+        mailbox = self.mailbox(address)
+        received = None if received_at is None else int(received_at.timestamp())
+        return mailbox.add(raw, mailbox.folder(folder), received=received)
+
+    def transport(self, raw: bytes, envelope: Envelope) -> None:
+        """Deliver a sent mail to those of its recipients that have a mailbox here; nobody sees the Bcc field."""
+        addresses = dict.fromkeys(recipient.address.lower() for recipient in envelope.recipients)
+        visible = without_bcc(raw)
+        for address in addresses:
+            if address in self._by_address:
+                self.deliver_mime(address, visible)
+
+    def close(self) -> None:
+        """Let go of the file on disk; without it that happens when the object goes."""
+        self._spool.close()
+
+    def _changed(self, mailbox: Mailbox) -> None:
+        for listener in self.on_change:
+            listener(mailbox)
+
+
+def without_bcc(raw: bytes) -> bytes:
+    """Return a mail without its Bcc field, every other byte as it was."""
+    end = header_end(raw)
+    kept: list[bytes] = []
+    dropping = False
+    for line in raw[:end].splitlines(keepends=True):
+        if not line.startswith((b" ", b"\t")):
+            dropping = line[:4].lower() == b"bcc:"
+        if not dropping:
+            kept.append(line)
+    return b"".join(kept) + raw[end:]
