@@ -88,14 +88,11 @@ class HandlerRegistry:
         return _class_of(_module_of_name(place, use), attribute, use)
 
     def classes(self) -> Mapping[str, HandlerClass]:
-        """Import and return every registered handler that can be imported; `problems` tells of the others."""
-        return self._load_all()[0]
+        """Import and return every registered handler that can be imported."""
+        return self.load_all()[0]
 
-    def problems(self) -> Mapping[str, PostroomError]:
-        """Return why registered handlers cannot be imported; one package's mistake is not another's."""
-        return self._load_all()[1]
-
-    def _load_all(self) -> tuple[dict[str, HandlerClass], dict[str, PostroomError]]:
+    def load_all(self) -> tuple[Mapping[str, HandlerClass], Mapping[str, PostroomError]]:
+        """Import every registered handler; also say why some cannot be, for one's mistake is not another's."""
         classes: dict[str, HandlerClass] = {}
         problems: dict[str, PostroomError] = {}
         for name in self.registered:
