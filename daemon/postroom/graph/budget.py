@@ -1,0 +1,135 @@
+"""The requests one mailbox can bear: so many in flight, so many in ten minutes, and a fence after a 429.
+
+Graph counts per app and mailbox: 4 at once, 10,000 per 10 minutes (throttling-limits docs). Live mail goes first: a
+slot and a part of the ten minutes are kept for polling, and waiters are served in order of priority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import heapq
+import itertools
+from collections import deque
+
+from postroom.errors import Throttled
+from postroom.ports import Clock
+
+_WINDOW = 600.0
+_BUCKET = 10.0
+
+
+class Priority(enum.IntEnum):
+    """Who goes first when a mailbox's budget is short."""
+
+    POLL = 0
+    HANDLER = 1
+    REST = 2
+
+
+_SHARE = {Priority.POLL: 1.0, Priority.HANDLER: 0.95, Priority.REST: 0.9}
+"""The part of the ten-minute budget each may use up."""
+
+
+class Budget:
+    """The limiter of one mailbox: `enter` before a request, `leave` after it.
+
+    Args:
+        in_flight: Requests at once; when more than one, the last is kept for polling.
+        per_window: Requests in any ten minutes.
+    """
+
+    def __init__(self, mailbox: str, clock: Clock, *, in_flight: int = 3, per_window: int = 10_000) -> None:
+        self._mailbox = mailbox
+        self._clock = clock
+        self._in_flight = in_flight
+        self._per_window = per_window
+        self._running = 0
+        self._fence = 0.0
+        self._buckets: deque[list[float]] = deque()
+        self._spent = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def fence(self, seconds: float) -> None:
+        """Let nobody in for so many seconds: Graph said so."""
+        self._fence = max(self._fence, self._clock.monotonic() + seconds)
+
+    async def enter(self, priority: Priority, patience: float) -> None:
+        """Wait for a slot; raises Throttled when that would take, or has taken, longer than `patience` seconds."""
+        deadline = self._clock.monotonic() + patience
+        while True:
+            closed = self._closed_for(priority)
+            if closed > 0:
+                self._check(closed, deadline)
+                await self._clock.sleep(closed)
+            elif self._running < self._slots(priority):
+                self._running += 1
+                self._spend()
+                return
+            else:
+                await self._turn(priority, deadline)
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self._running -= 1
+        self._wake()
+
+    def _slots(self, priority: Priority) -> int:
+        return self._in_flight if priority is Priority.POLL else max(1, self._in_flight - 1)
+
+    def _closed_for(self, priority: Priority) -> float:
+        """Return the seconds until fence and ten-minute budget let a request of this priority through."""
+        now = self._clock.monotonic()
+        while self._buckets and self._buckets[0][0] + _WINDOW <= now:
+            self._spent -= int(self._buckets.popleft()[1])
+        wait = self._fence - now
+        if self._spent >= self._per_window * _SHARE[priority] and self._buckets:
+            wait = max(wait, self._buckets[0][0] + _WINDOW - now)
+        return wait
+
+    def _spend(self) -> None:
+        now = self._clock.monotonic()
+        if self._buckets and now - self._buckets[-1][0] < _BUCKET:
+            self._buckets[-1][1] += 1
+        else:
+            self._buckets.append([now, 1])
+        self._spent += 1
+
+    async def _turn(self, priority: Priority, deadline: float) -> None:
+        """Wait until a slot was given back and it is this waiter's turn to try."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._order), future))
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+                await future
+        except TimeoutError:
+            self._check(deadline, deadline)
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # it was this waiter's turn: pass it on
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        """Tell the first waiter that may have the free slot to try for it."""
+        while self._waiting:
+            priority, _, future = self._waiting[0]
+            if not future.done():
+                if self._running >= self._slots(Priority(priority)):
+                    return
+                heapq.heappop(self._waiting)
+                future.set_result(None)
+                return
+            heapq.heappop(self._waiting)
+
+    def _check(self, seconds: float, deadline: float) -> None:
+        """Raise Throttled when a wait of so many seconds ends after the deadline."""
+        if self._clock.monotonic() + seconds <= deadline:
+            return
+        raise Throttled(
+            f"The request budget of {self._mailbox} is used up for another {seconds:.0f} s.",
+            code="LocalBudget",
+            retry_after=seconds,
+            remedy="Nothing, unless it lasts: then poll less often or run fewer handlers at once.",
+            mailbox=self._mailbox,
+        )

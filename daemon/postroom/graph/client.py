@@ -1,0 +1,210 @@
+"""HTTP to Graph for one tenant: token, budgets, retries; every failure is a typed error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import aiohttp
+
+from postroom import __version__
+from postroom.errors import GraphError, Throttled
+from postroom.graph.budget import Budget
+from postroom.graph.call import Call, Exchange
+from postroom.graph.classify import classify
+from postroom.graph.retry import backoff, wait_before_retry
+from postroom.graph.session import Limits
+from postroom.graph.transport import Transport, error_body
+from postroom.ports import Clock, Token
+from postroom.tenant import Tenant
+
+USER_AGENT = f"postroom/{__version__}"
+
+_PIECE = 64 * 1024
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class _Attempt(Protocol[ResultT_co]):
+    """One try of a request."""
+
+    def __call__(self, *, fresh: bool) -> Coroutine[Any, Any, ResultT_co]: ...
+
+
+class GraphClient:
+    """The requests of one tenant's mailboxes.
+
+    Args:
+        in_flight: Requests at once for a mailbox; Graph allows 4 (throttling-limits docs).
+        on_exchange: Called after each exchange, failed ones included.
+        on_retry: Called with ``mailbox, status, code, attempt, wait, request_id`` before a request is sent again.
+
+    Raises:
+        Refused: The cloud's Graph URL is neither https nor on loopback.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        token: Token,
+        *,
+        clock: Clock,
+        in_flight: int = 3,
+        user_agent: str = USER_AGENT,
+        on_exchange: Callable[[Exchange], None] | None = None,
+        on_retry: Callable[..., None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.root = f"{tenant.cloud.graph.rstrip('/')}/v1.0"
+        self._token = token
+        self._clock = clock
+        self._in_flight = in_flight
+        self._on_exchange = on_exchange
+        self._on_retry = on_retry
+        self._limits = limits or Limits()
+        self._transport = Transport(tenant, self._limits, user_agent)
+        self._budgets: dict[str, Budget] = {}
+
+    async def open(self) -> None:
+        """Get ready, no connection yet; raises Refused when the ca_file cannot be read."""
+        await self._transport.open()
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def check_link(self, link: str, mailbox: str) -> None:
+        """Raise Refused unless the link leads to this client's Graph host."""
+        self._transport.pin.check(link, mailbox)
+
+    async def fetch(self, call: Call) -> bytes:
+        """Send the request, again where that helps, and return the whole answer; raises GraphError or AuthError."""
+
+        async def attempt(*, fresh: bool) -> bytes:
+            started = self._clock.monotonic()
+            async with self._answer(call, fresh=fresh) as response:
+                body = await self._transport.whole(call, response)
+            self._record(call, response, body, started)
+            return body
+
+        return await self._persist(call, attempt)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """Yield the answer in pieces of at most 64 KiB; tried again only until the first piece has come.
+
+        A slot of the mailbox's budget is taken until the iterator is used up or closed.
+        """
+        async with AsyncExitStack() as stack:
+
+            async def attempt(*, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
+                started = self._clock.monotonic()
+                async with AsyncExitStack() as opening:
+                    response = await opening.enter_async_context(self._answer(call, fresh=fresh, streamed=True))
+                    first = await response.content.read(_PIECE)
+                    stack.push_async_exit(opening.pop_all())
+                self._record(call, response, None, started)
+                return response, first
+
+            response, piece = await self._persist(call, attempt)
+            while piece:
+                yield piece
+                piece = await response.content.read(_PIECE)
+
+    async def _persist(self, call: Call, attempt: _Attempt[ResultT_co]) -> ResultT_co:
+        """Try until it works or trying again is of no use; a refused token is renewed once."""
+        left, tries, fresh, renewed = self._limits.wait, 1, False, False
+        while True:
+            try:
+                return await attempt(fresh=fresh)
+            except GraphError as error:
+                if error.status == 401 and not renewed:  # noqa: PLR2004 - the token was dropped: once more with a new one
+                    renewed = True
+                    continue
+                wait = wait_before_retry(error, tries, repeatable=call.repeatable, tries=self._limits.tries, left=left)
+                if wait is None:
+                    raise
+                fresh = error.status in (0, 503)
+                self._tell_retry(call, error, tries, wait)
+            await self._clock.sleep(wait)
+            left -= wait
+            tries += 1
+
+    @asynccontextmanager
+    async def _answer(
+        self, call: Call, *, fresh: bool, streamed: bool = False
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield a successful answer, holding a slot of the mailbox's budget; raises GraphError or AuthError."""
+        budget = self._budget(call.mailbox)
+        authorization = await self._token.header()
+        await budget.enter(call.priority, self._limits.wait)
+        started = self._clock.monotonic()
+        try:
+            async with self._transport.exchange(call, authorization, fresh=fresh, streamed=streamed) as response:
+                if response.status >= 300:  # noqa: PLR2004 - not 2xx; redirects are no answer either
+                    error = await self._failure(call, response, started)
+                    self._learn(error, budget, authorization)
+                    raise error
+                yield response
+        finally:
+            budget.leave()
+
+    async def _failure(self, call: Call, response: aiohttp.ClientResponse, started: float) -> GraphError:
+        body = await error_body(response)
+        self._record(call, response, body, started)
+        return classify(
+            response.status, response.headers, body, doing=call.doing, now=self._clock.now(), mailbox=call.mailbox
+        )
+
+    def _learn(self, error: GraphError, budget: Budget, authorization: str) -> None:
+        """Let the whole mailbox wait after a 429; let nobody use a refused token again."""
+        if isinstance(error, Throttled):
+            budget.fence(backoff(1) if error.retry_after is None else error.retry_after)
+        if error.status == 401:  # noqa: PLR2004 - Unauthorized
+            self._token.drop(authorization)
+
+    def _budget(self, mailbox: str) -> Budget:
+        budget = self._budgets.get(mailbox)
+        if budget is None:
+            budget = self._budgets[mailbox] = Budget(mailbox, self._clock, in_flight=self._in_flight)
+        return budget
+
+    def _tell_retry(self, call: Call, error: GraphError, attempt: int, wait: float) -> None:
+        if self._on_retry is not None:
+            self._on_retry(
+                mailbox=call.mailbox,
+                status=error.status,
+                code=error.code,
+                attempt=attempt,
+                wait=round(wait, 3),
+                request_id=error.request_id,
+            )
+
+    def _record(self, call: Call, response: aiohttp.ClientResponse, body: bytes | None, started: float) -> None:
+        if self._on_exchange is None:
+            return
+        sent = {name: value for name, value in response.request_info.headers.items() if name != "Authorization"}
+        seconds = self._clock.monotonic() - started
+        self._on_exchange(
+            Exchange(
+                call.method,
+                call.url,
+                call.mailbox,
+                sent,
+                call.body,
+                response.status,
+                dict(response.headers),
+                body,
+                seconds,
+            )
+        )

@@ -1,0 +1,64 @@
+"""aiohttp sessions: the one that talks to Graph, and the one lent to handlers."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+from isal import isal_zlib
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits in seconds, sizes in bytes, of talking to Graph.
+
+    Attributes:
+        connect: For one TCP and TLS connection.
+        read: For silence in the middle of an answer.
+        total: For one request with its answer; `stream` is that for content that may be large.
+        wait: For all waiting between tries and for a slot, together, before a request fails.
+        tries: Of one request, the first included.
+        body: Of a JSON answer, unpacked.
+        connections: Open at once, over all mailboxes.
+        keep_alive: For an unused connection; longer than mailboxes are polled, for a new one costs six times a poll.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    total: float = 100.0
+    stream: float = 1800.0
+    wait: float = 60.0
+    tries: int = 4
+    body: int = 64 * MIB
+    connections: int = 100
+    keep_alive: float = 120.0
+
+
+def graph_session(
+    trust: ssl.SSLContext | None, limits: Limits, *, user_agent: str, proxy: str = "", reuse: bool = True
+) -> aiohttp.ClientSession:
+    """Open a session for Graph, inside the event loop; `trust` is needed for https.
+
+    Without `reuse` each request gets a connection of its own.
+    """
+    aiohttp.set_zlib_backend(isal_zlib)  # a third of zlib's CPU for a page
+    keep_alive = {"keepalive_timeout": limits.keep_alive} if reuse else {"force_close": True}
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust or True, limit=limits.connections, **keep_alive),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
+        proxy=proxy or None,
+    )
+
+
+def handler_session() -> aiohttp.ClientSession:
+    """Open the session that handlers share for calls to other systems; it carries no token. Call it in the loop."""
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=300.0, sock_connect=10.0, sock_read=60.0),
+        headers={"User-Agent": "postroom"},
+        trust_env=True,
+    )

@@ -1,0 +1,115 @@
+"""One exchange with Graph: the sessions, the pinned host, the size limit. No budget, no retry, no meaning."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from postroom.errors import Refused
+from postroom.graph.call import Call
+from postroom.graph.faults import translated
+from postroom.graph.network import proxy_for, tls_context
+from postroom.graph.pin import Pin
+from postroom.graph.session import Limits, graph_session
+from postroom.tenant import Tenant
+
+_LONGEST_ERROR = 64 * 1024
+
+
+class Transport:
+    """The connections of one tenant; raises Refused when its Graph URL is neither https nor on loopback."""
+
+    def __init__(self, tenant: Tenant, limits: Limits, user_agent: str) -> None:
+        self.pin = Pin(tenant.cloud.graph)
+        self._tenant = tenant
+        self._limits = limits
+        self._user_agent = user_agent
+        self._kept: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
+        self._whole = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
+        self._streamed = aiohttp.ClientTimeout(total=limits.stream, sock_connect=limits.connect, sock_read=limits.read)
+
+    async def open(self) -> None:
+        """Make the sessions, no connection yet; raises Refused when the ca_file cannot be read."""
+        root = self._tenant.cloud.graph
+        try:
+            trust = tls_context(self._tenant.cloud) if root.startswith("https:") else None
+        except OSError as error:
+            raise Refused(
+                f"The certificate authorities of cloud {self._tenant.cloud.name} cannot be read: {error}.",
+                code="NoAuthorities",
+                remedy="Mend the cloud's ca_file: a PEM file that the daemon may read.",
+            ) from error
+        proxy = proxy_for(root, self._tenant.proxy)
+        self._kept = graph_session(trust, self._limits, user_agent=self._user_agent, proxy=proxy)
+        self._fresh = graph_session(trust, self._limits, user_agent=self._user_agent, proxy=proxy, reuse=False)
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        for session in (self._kept, self._fresh):
+            if session is not None:
+                await session.close()
+
+    @asynccontextmanager
+    async def exchange(
+        self, call: Call, authorization: str, *, fresh: bool, streamed: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request and yield the answer, its body unread; raises Refused or Unavailable.
+
+        Args:
+            call: What to send.
+            authorization: The token's header; only the pinned host ever gets it.
+            fresh: On a new connection, as Graph asks for after a 503 (best-practices docs).
+            streamed: With the longer time limit.
+        """
+        self.pin.check(call.url, call.mailbox)
+        session = self._fresh if fresh else self._kept
+        if session is None:
+            raise RuntimeError("the Graph client is not open")
+        headers = {"Authorization": authorization, "client-request-id": str(uuid.uuid4()), **call.headers}
+        with translated(call):
+            async with session.request(
+                call.method,
+                URL(call.url, encoded=True),
+                headers=headers,
+                data=call.body,
+                allow_redirects=False,
+                timeout=self._streamed if streamed else self._whole,
+            ) as response:
+                yield response
+
+    async def whole(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
+        """Read the body; raises Refused when it is larger than the limit once unpacked."""
+        body, more = await _read(response, self._limits.body)
+        if not more:
+            return body
+        raise Refused(
+            f"While {call.doing}, Graph sent more than {self._limits.body} bytes.",
+            code="AnswerTooLarge",
+            remedy="Ask for smaller pages.",
+            mailbox=call.mailbox,
+        )
+
+
+async def error_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read what came of an error's body, at most 64 KiB: if it breaks off, the status says enough."""
+    try:
+        body, _ = await _read(response, _LONGEST_ERROR)
+    except (aiohttp.ClientError, TimeoutError):
+        return b""
+    return body
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    """Return at most `limit` bytes, and whether there were more."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            return b"".join(pieces)[:limit], True
+    return b"".join(pieces), False
