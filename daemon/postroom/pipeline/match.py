@@ -1,20 +1,35 @@
 """Does a condition hold for a mail? Three answers: yes, no, and "that needs details a delta page does not tell".
 
-Pure. With a `Trace` the same evaluation also says why, for `postroom messages explain`.
+Pure. `holds` keeps no record of its way, for it runs for every rule of every mail; `needs` goes the same way again when
+the answer stayed open, and `reasons.why` when somebody asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
 from postroom.model import Details, Message
 from postroom.ports import Detail
-from postroom.rule import AgeIs, AllOf, AnyOf, Condition, HasAttachments, HeaderIs, Not, Pattern, SizeIs, TextIs
+from postroom.rule import (
+    AgeIs,
+    AllOf,
+    AnyOf,
+    Condition,
+    HasAttachments,
+    HeaderIs,
+    Not,
+    Pattern,
+    SizeIs,
+    TextField,
+    TextIs,
+)
 
 NO_DETAILS = Details()
+
+Leaf = TextIs | HeaderIs | HasAttachments | SizeIs | AgeIs
+"""A condition that asks the mail itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,121 +41,103 @@ class Facts:
     details: Details = NO_DETAILS
 
 
-@dataclass(slots=True)
-class Trace:
-    """What an evaluation found: one line a condition, and the details it would have needed."""
-
-    lines: list[str] = field(default_factory=list)
-    missing: set[Detail] = field(default_factory=set)
-
-
-def holds(condition: Condition, facts: Facts, trace: Trace) -> bool | None:
-    """Say whether the condition holds; None when details are missing, which are then in ``trace.missing``."""
+def holds(condition: Condition, facts: Facts) -> bool | None:
+    """Say whether the condition holds; None when that takes details which have not been read."""
     match condition:
-        case AllOf(conditions):
-            return _all(conditions, facts, trace)
-        case AnyOf(conditions):
-            answer = _all([Not(each) for each in conditions], facts, trace)
-            return None if answer is None else not answer
-        case Not(inner):
-            answer = holds(inner, facts, trace)
-            return None if answer is None else not answer
-        case _:
-            return _leaf(condition, facts, trace)
-
-
-def _all(conditions: Iterable[Condition], facts: Facts, trace: Trace) -> bool | None:
-    """Three-valued and; the first no ends it, and then nothing is missing for its sake."""
-    inner = Trace(trace.lines)
-    unknown = False
-    for condition in conditions:
-        answer = holds(condition, facts, inner)
-        if answer is False:
-            return False
-        unknown = unknown or answer is None
-    trace.missing |= inner.missing
-    return None if unknown else True
-
-
-def _leaf(condition: TextIs | HeaderIs | HasAttachments | SizeIs | AgeIs, facts: Facts, trace: Trace) -> bool | None:
-    match condition:
-        case TextIs(name, patterns):
-            return _text_is(name, _texts(name, facts), patterns, trace)
-        case HeaderIs(name, patterns):
-            return _text_is(f"header {name}", _header(name, facts), patterns, trace)
+        case TextIs() | HeaderIs():
+            return _fits(condition.patterns, texts_of(condition, facts))
         case HasAttachments(wanted):
-            has = facts.message.has_attachments
-            trace.lines.append(f"has_attachments is {str(has).lower()}")
-            return has is wanted
-        case SizeIs(least, most):
-            size = facts.details.size if facts.message.size is None else facts.message.size
-            return _within("size", size, least, most, trace)
-        case AgeIs(least, most):
-            age = (facts.now - facts.message.received_at).total_seconds()
-            return _within("age", age, least, most, trace)
+            return facts.message.has_attachments is wanted
+        case AllOf(conditions):
+            return _until(False, conditions, facts)
+        case AnyOf(conditions):
+            return _until(True, conditions, facts)
+        case Not(inner):
+            return _opposite(holds(inner, facts))
         case _:
-            assert_never(condition)
+            return _within(condition, facts)
 
 
-def _texts(name: str, facts: Facts) -> Iterable[str] | None:
-    """Return the texts a field consists of; None when they have not been read."""
-    message = facts.message
-    match name:
-        case "from":
-            return (message.sender.address, message.sender.name)
-        case "to":
-            return [address.address for address in (*message.to, *message.cc)]
-        case "subject":
-            return (message.subject,)
-        case "importance":
-            return (message.importance,)
-        case "category":
-            return message.categories
+def needs(condition: Condition, facts: Facts) -> frozenset[Detail]:
+    """Return the details that keep the answer open; none when it is decided without them."""
+    if holds(condition, facts) is not None:
+        return frozenset()
+    match condition:
+        case AllOf(conditions) | AnyOf(conditions):
+            return frozenset[Detail]().union(*(needs(each, facts) for each in conditions))
+        case Not(inner):
+            return needs(inner, facts)
         case _:
-            return () if not message.has_attachments else facts.details.attachments
+            return frozenset((need_of(condition),))
 
 
-def _header(name: str, facts: Facts) -> Iterable[str] | None:
-    headers = facts.details.headers
-    return None if headers is None else [value for key, value in headers if key.lower() == name.lower()]
+def _until(decisive: bool, conditions: Iterable[Condition], facts: Facts) -> bool | None:  # noqa: FBT001 - or, and
+    """Three-valued `or` (True decides) and `and` (False decides)."""
+    answer: bool | None = not decisive
+    for condition in conditions:
+        found = holds(condition, facts)
+        if found is decisive:
+            return decisive
+        if found is None:
+            answer = None
+    return answer
 
 
-_NEEDS: dict[str, Detail] = {"attachment": "attachments", "size": "size"}
+def _opposite(answer: bool | None) -> bool | None:  # noqa: FBT001 - the negation of an answer
+    return None if answer is None else not answer
 
 
-def _text_is(name: str, texts: Iterable[str] | None, patterns: tuple[Pattern, ...], trace: Trace) -> bool | None:
+def _fits(patterns: tuple[Pattern, ...], texts: Iterable[str] | None) -> bool | None:
     if texts is None:
-        return _missing(name, trace)
+        return None
     for text in texts:
         for pattern in patterns:
             if pattern.matches(text):
-                trace.lines.append(f"{name} {text[:80]!r} fits {pattern.source!r}")
                 return True
-    wanted = ", ".join(repr(pattern.source) for pattern in patterns)
-    seen = ", ".join(repr(text[:80]) for text in texts) or "nothing"
-    trace.lines.append(f"{name} is {seen}, wanted {wanted}")
     return False
 
 
-def _missing(name: str, trace: Trace) -> bool | None:
-    """Note what is needed; the answer is unknown."""
-    need = _NEEDS.get(name, "headers")
-    trace.missing.add(need)
-    trace.lines.append(f"{name} needs the mail's {need}, which have not been read")
-    return None
-
-
-def _within(name: str, value: float | None, least: float | None, most: float | None, trace: Trace) -> bool | None:
+def _within(limits: SizeIs | AgeIs, facts: Facts) -> bool | None:
+    value = size_of(facts) if isinstance(limits, SizeIs) else age_of(facts)
     if value is None:
-        return _missing(name, trace)
-    answer = (least is None or value >= least) and (most is None or value <= most)
-    limits = " and ".join(
-        text
-        for text in (
-            f"at least {least:g}" if least is not None else "",
-            f"at most {most:g}" if most is not None else "",
-        )
-        if text
-    )
-    trace.lines.append(f"{name} is {value:g}, wanted {limits}")
-    return answer
+        return None
+    return (limits.least is None or value >= limits.least) and (limits.most is None or value <= limits.most)
+
+
+_TEXTS: Mapping[TextField, Callable[[Facts], Iterable[str] | None]] = {
+    # The name beside the address is whatever the sender wrote, ``boss@contoso.example`` included: it is not asked.
+    "from": lambda facts: (facts.message.sender.address,),
+    "to": lambda facts: [address.address for address in (*facts.message.to, *facts.message.cc)],
+    "subject": lambda facts: (facts.message.subject,),
+    "importance": lambda facts: (facts.message.importance,),
+    "category": lambda facts: facts.message.categories,
+    "attachment": lambda facts: facts.details.attachments if facts.message.has_attachments else (),
+}
+
+
+def texts_of(condition: TextIs | HeaderIs, facts: Facts) -> Iterable[str] | None:
+    """Return the texts a condition looks at; None when they have not been read."""
+    if isinstance(condition, TextIs):
+        return _TEXTS[condition.field](facts)
+    return _header(condition.name.lower(), facts.details)
+
+
+def _header(name: str, details: Details) -> Iterable[str] | None:
+    return None if details.headers is None else [value for key, value in details.headers if key.lower() == name]
+
+
+def size_of(facts: Facts) -> int | None:
+    """Return the mail's size in bytes; None when it has not been read."""
+    return facts.details.size if facts.message.size is None else facts.message.size
+
+
+def age_of(facts: Facts) -> float:
+    """Return the seconds since the mail was received."""
+    return (facts.now - facts.message.received_at).total_seconds()
+
+
+def need_of(condition: Leaf) -> Detail:
+    """Return the detail whose absence leaves the condition open."""
+    if isinstance(condition, SizeIs):
+        return "size"
+    return "headers" if isinstance(condition, HeaderIs) else "attachments"

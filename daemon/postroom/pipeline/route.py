@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from postroom.model import Details, Message
-from postroom.pipeline.match import NO_DETAILS, Facts, Trace, holds
+from postroom.pipeline.match import NO_DETAILS, Facts, holds, needs
+from postroom.pipeline.reasons import why
 from postroom.ports import Detail, MatchedRule
 from postroom.rule import Rule
 
@@ -28,12 +29,29 @@ class Routing:
     Attributes:
         undecided: Rules that need details which have not been read.
         missing: Those details; empty when the routing is final.
+        facts: What was asked about, so that the findings can be told when somebody wants them.
+        rules: All rules that were to be applied.
     """
 
     matched: tuple[Rule, ...]
     undecided: tuple[Rule, ...]
     missing: frozenset[Detail]
-    findings: tuple[Finding, ...]
+    facts: Facts
+    rules: Sequence[Rule]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found of each rule, in order, in words."""
+        findings: list[Finding] = []
+        stopped_by = ""
+        for rule in self.rules:
+            if stopped_by:
+                findings.append(Finding(rule.name, None, (f"not looked at: rule {stopped_by!r} stops",)))
+                continue
+            answer = holds(rule.when, self.facts)
+            findings.append(Finding(rule.name, answer, tuple(why(rule.when, self.facts))))
+            stopped_by = rule.name if answer and rule.stop else ""
+        return tuple(findings)
 
 
 def route(message: Message, rules: Sequence[Rule], now: datetime, details: Details = NO_DETAILS) -> Routing:
@@ -41,24 +59,17 @@ def route(message: Message, rules: Sequence[Rule], now: datetime, details: Detai
     facts = Facts(message, now, details)
     matched: list[Rule] = []
     undecided: list[Rule] = []
-    missing: set[Detail] = set()
-    findings: list[Finding] = []
-    stopped_by = ""
     for rule in rules:
-        if stopped_by:
-            findings.append(Finding(rule.name, None, (f"not looked at: rule {stopped_by!r} stops",)))
-            continue
-        trace = Trace()
-        answer = holds(rule.when, facts, trace)
-        findings.append(Finding(rule.name, answer, tuple(trace.lines)))
+        answer = holds(rule.when, facts)
         if answer is None:
             undecided.append(rule)
-            missing |= trace.missing
         elif answer:
             matched.append(rule)
-            # An undecided rule before this one may stop first: then nothing here is final, and `missing` says so.
-            stopped_by = rule.name if rule.stop else ""
-    return Routing(tuple(matched), tuple(undecided), frozenset(missing), tuple(findings))
+            if rule.stop:
+                # An undecided rule before this one may stop first: then nothing here is final, and `missing` says so.
+                break
+    missing = frozenset[Detail]().union(*(needs(rule.when, facts) for rule in undecided))
+    return Routing(tuple(matched), tuple(undecided), missing, facts, rules)
 
 
 def as_matched(rules: Sequence[Rule]) -> tuple[MatchedRule, ...]:
