@@ -1,0 +1,62 @@
+# Everything sets itself up: each target needs Python 3.11 or later and make, nothing else.
+# The virtual environment is rebuilt when the locked dependencies change. PYTHON=... picks the interpreter.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(shell command -v uv || echo $(BIN)/uv)
+LOCK := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --upgrade
+
+$(READY): requirements/dev.txt pyproject.toml .ci/venv
+	@.ci/venv $(VENV)
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--keep leaves it running).
+	@$(BIN)/postroom demo $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## Run all tests (ARGS="tests/unit -k redact" for some of them).
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: $(READY)  ## Lint, formatting, types, and who may import whom.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(READY)  ## Format the code and mend what ruff can mend by itself.
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(READY)  ## Measure CPU per message against a bare loop over the same pages.
+	@$(BIN)/python bench/drain.py $(ARGS)
+
+.PHONY: schema
+schema: $(READY)  ## Write config/postroom.schema.json anew from the code.
+	@$(BIN)/postroom schema > config/postroom.schema.json.new
+	@mv config/postroom.schema.json.new config/postroom.schema.json
+
+.PHONY: lock
+lock: $(READY) $(UV)  ## Lock the newest dependencies that pyproject.toml allows.
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	$(LOCK) pyproject.toml -c requirements/build.txt -o requirements/run.txt
+	$(LOCK) requirements/build.in pyproject.toml --group dev -c requirements/build.txt -c requirements/run.txt \
+	    -o requirements/dev.txt
+
+$(BIN)/uv: | $(READY)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+
+.PHONY: clean
+clean:  ## Remove what was built, cached or set up here.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help:  ## Say what there is.
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
