@@ -1,0 +1,19 @@
+"""The configuration: one YAML file, checked as a whole, to frozen settings."""
+
+from postroom.config.editor_schema import json_schema
+from postroom.config.handlers import Lookup
+from postroom.config.load import load, parse
+from postroom.config.settings import Config, ConfiguredHandler, Limits, Listen, LogSettings, WatchedMailbox
+
+__all__ = [
+    "Config",
+    "ConfiguredHandler",
+    "Limits",
+    "Listen",
+    "LogSettings",
+    "Lookup",
+    "WatchedMailbox",
+    "json_schema",
+    "load",
+    "parse",
+]

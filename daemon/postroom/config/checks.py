@@ -1,0 +1,211 @@
+"""The third pass over mailboxes and rules: does what is well written fit together?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from postroom.config.handlers import Workshop, make_undeclared
+from postroom.config.nodes import Node
+from postroom.config.problems import Findings, Id, Place, closest, suggestion
+from postroom.config.rule_sections import RuleSection, WhenSection
+from postroom.config.rules import rule_name
+from postroom.config.sections import File, MailboxSection
+from postroom.config.settings import ConfiguredHandler
+from postroom.config.shape import Shaped
+from postroom.config.tenants import DEFAULT
+from postroom.config.units import format_duration
+
+FASTEST_POLL = 1.0
+"""Seconds; a faster poll costs budget and brings nothing, for Exchange itself needs longer to deliver."""
+
+BUDGET, WINDOW = 10_000, 600.0
+"""Requests that Graph allows an app for one mailbox in so many seconds (throttling-limits docs)."""
+
+_NO_MAILBOXES = "is missing; add `mailboxes: [{address: ..., rules: [...]}]` with at least one"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What mailboxes and rules may refer to."""
+
+    declared: Collection[str]
+    """Handlers under ``handlers``, the broken ones too."""
+    tenants: Collection[str]
+    words: frozenset[str]
+    """Every text below ``mailboxes``, as written."""
+
+
+def check_mailboxes(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[str, ConfiguredHandler]:
+    """Report what does not fit; return the handlers that rules use without declaring them."""
+    findings, seen = shop.findings, dict[str, Node]()
+    if not shaped.model.mailboxes and not findings.touched(("mailboxes",)):
+        place = replace(shaped.node("mailboxes").key_place, path=("mailboxes",))
+        findings.add(Id.MISSING_SETTING, place, _NO_MAILBOXES)
+    for index, mailbox in enumerate(shaped.model.mailboxes):
+        node = shaped.node("mailboxes", index)
+        _check_address(mailbox, node, seen, findings)
+        _check_tenant(mailbox, node, names.tenants, findings)
+        _check_folders(mailbox, node, findings)
+        _check_poll(mailbox, node, findings)
+        _check_rules(mailbox, node, findings)
+    _report_unused_tenants(shaped, names, findings)
+    return _check_references(shaped, names, shop)
+
+
+def _check_address(mailbox: MailboxSection, node: Node, seen: dict[str, Node], findings: Findings) -> None:
+    path = (*node.path, "address")
+    if findings.touched(path):
+        return
+    if not mailbox.address:
+        findings.add(Id.MISSING_SETTING, replace(node.key_place, path=path), "is missing; add `address: ...` here")
+        return
+    first = seen.setdefault(mailbox.address.casefold(), node)
+    if first is not node:
+        text = f"this mailbox stands on line {first.line} already; put the folders and rules of both into one"
+        findings.add(Id.DUPLICATE_MAILBOX, (node.child("address") or node).place, text)
+
+
+def _check_tenant(mailbox: MailboxSection, node: Node, tenants: Collection[str], findings: Findings) -> None:
+    if findings.touched((*node.path, "tenant")) or not tenants:
+        return
+    at = node.child("tenant") or node
+    if mailbox.tenant is None and len(tenants) > 1:
+        text = f"there are several tenants, and this mailbox names none; add `tenant:` with one of {', '.join(tenants)}"
+        findings.add(Id.UNKNOWN_TENANT, at.place, text)
+    elif mailbox.tenant is not None and mailbox.tenant not in tenants:
+        guess = suggestion(mailbox.tenant, tenants)
+        findings.add(Id.UNKNOWN_TENANT, at.place, f"there is no tenant {mailbox.tenant}{guess}; name one of `tenants`")
+
+
+def _report_unused_tenants(shaped: Shaped[File], names: Names, findings: Findings) -> None:
+    used = {mailbox.tenant for mailbox in shaped.model.mailboxes}
+    meant = {closest(name, names.tenants) for name in used if name is not None}
+    if len(names.tenants) < 2 or findings.touched(("mailboxes",)):  # noqa: PLR2004 - a single one needs no naming
+        return
+    for name in set(names.tenants) - used - meant - {DEFAULT}:
+        at = shaped.node("tenants", name)
+        findings.add(Id.UNUSED_TENANT, at.key_place, "no mailbox is in this tenant; remove it, or name it on a mailbox")
+
+
+def _check_folders(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
+    seen: dict[str, str] = {}
+    at = node.child("folders") or node
+    for index, folder in enumerate(mailbox.folders):
+        first = seen.setdefault(folder.strip("/").casefold(), folder)
+        if folder is not first or index != list(mailbox.folders).index(first):
+            findings.add(Id.DUPLICATE_FOLDER, (at.child(index) or at).place, "this folder is listed twice; remove one")
+
+
+def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
+    at = node.child("poll") or node
+    if findings.touched((*node.path, "poll")):
+        return
+    if mailbox.poll < FASTEST_POLL:
+        findings.add(Id.POLL_TOO_FAST, at.place, f"{format_duration(mailbox.poll)} is too fast; write 1s or more")
+        return
+    requests = round(len(mailbox.folders) * WINDOW / mailbox.poll)
+    if requests > BUDGET:
+        enough = format_duration(math.ceil(2 * len(mailbox.folders) * WINDOW / BUDGET))
+        text = (
+            f"{len(mailbox.folders)} folders every {format_duration(mailbox.poll)} are {requests:,} requests in "
+            f"10 minutes, and Graph allows {BUDGET:,} for one mailbox; write {enough} or more"
+        )
+        findings.add(Id.POLL_OVER_BUDGET, at.place, text)
+
+
+def _check_rules(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
+    rules = list(_rules(mailbox.rules, node))
+    if not rules and not findings.touched((*node.path, "rules")):
+        text = "this mailbox has no rules, so that its mail is only remembered; add `rules:`"
+        findings.add(Id.NO_RULES, node.key_place, text)
+    seen: dict[str, Node] = {}
+    for rule, at in rules:
+        name = rule_name(rule, int(at.path[-1]))
+        first = seen.setdefault(name, at)
+        if first is not at:
+            text = f"the rule on line {first.line} has the name {name} too; give each its own"
+            findings.add(Id.DUPLICATE_RULE, (at.child("name") or at).place, text)
+        for actions, setting in ((rule.then, "then"), (rule.on_failure, "on_failure")):
+            if actions.delete and actions.move_to is not None:
+                text = "a mail cannot be both moved and deleted; keep move_to or delete"
+                findings.add(Id.MOVE_AND_DELETE, (at.child(setting) or at).place, text)
+        if not findings.touched(at.path):
+            _check_effect(rule, at, findings)
+    _check_order(rules, findings)
+
+
+def _rules(rules: Sequence[RuleSection], node: Node) -> Iterator[tuple[RuleSection, Node]]:
+    at = node.child("rules")
+    for index, rule in enumerate(rules):
+        child = at.child(index) if at is not None else None
+        assert child is not None, "each rule of the model was read from the tree"
+        yield rule, child
+
+
+def _check_effect(rule: RuleSection, at: Node, findings: Findings) -> None:
+    """Report a rule that does nothing, and one that waits for a failure nobody can have."""
+    acts = bool(rule.then.model_fields_set)
+    if not rule.handle and not acts and not rule.stop:
+        findings.add(Id.IDLE_RULE, at.key_place, "this rule does nothing; add `handle:`, `then:` or `stop: true`")
+    elif not rule.handle and rule.on_failure.model_fields_set:
+        text = "this rule names no handler that could fail; add `handle:`, or remove on_failure"
+        findings.add(Id.NEVER_FAILS, (at.child("on_failure") or at).key_place, text)
+
+
+def _check_order(rules: Sequence[tuple[RuleSection, Node]], findings: Findings) -> None:
+    for (rule, at), (_, following) in itertools.pairwise(rules):
+        if rule.stop and _takes_all(rule.when) and not findings.touched(at.path):
+            name = rule_name(rule, int(at.path[-1]))
+            text = f"no mail comes this far, for {name} takes every mail and stops; move {name} to the end"
+            findings.add(Id.UNREACHABLE_RULE, following.place, text)
+            return
+
+
+def _takes_all(when: WhenSection) -> bool:
+    return all(name == "all_" and all(map(_takes_all, when.all_ or ())) for name in when.model_fields_set)
+
+
+def _check_references(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[str, ConfiguredHandler]:
+    undeclared: dict[str, ConfiguredHandler] = {}
+    used: set[str] = set()
+    for name, place in _references(shaped, shop.findings):
+        if name in names.declared:
+            used.add(name)
+        elif name in undeclared:
+            continue
+        elif name in shop.names:
+            handler = make_undeclared(name, place, shop)
+            undeclared |= {name: handler} if handler is not None else {}
+        else:
+            used.add(closest(name, names.declared) or name)
+            guess = suggestion(name, {*names.declared, *shop.names})
+            shop.findings.add(
+                Id.UNKNOWN_HANDLER, place, f"there is no handler {name}{guess}; declare it under `handlers`"
+            )
+    _report_unused(shaped, names, set(names.declared) - used, shop.findings)
+    return undeclared
+
+
+def _references(shaped: Shaped[File], findings: Findings) -> Iterator[tuple[str, Place]]:
+    for number, mailbox in enumerate(shaped.model.mailboxes):
+        for rule, node in _rules(mailbox.rules, shaped.node("mailboxes", number)):
+            at, seen = node.child("handle") or node, set[str]()
+            for index, name in enumerate(rule.handle):
+                place = (at.child(index) or at).place
+                if name in seen:
+                    findings.add(Id.HANDLER_TWICE, place, f"{name} is named twice here and runs once; remove one")
+                seen.add(name)
+                yield name, place
+
+
+def _report_unused(shaped: Shaped[File], names: Names, unused: set[str], findings: Findings) -> None:
+    """Report handlers that no rule names, but for those that a broken part of the mailboxes names."""
+    maybe = names.words if findings.touched(("mailboxes",)) else frozenset()
+    for name in unused - maybe:
+        at = shaped.node("handlers", name)
+        if at.path == ("handlers", name) and not findings.touched(at.path):
+            text = "no rule names this handler; remove it, or name it in `handle`"
+            findings.add(Id.UNUSED_HANDLER, at.key_place, text)

@@ -1,0 +1,150 @@
+"""The whole file as it stands, but for rules and tenants.
+
+Settings that must be given have an empty default here, and the third pass asks for them: that way a mailbox without an
+address still has its rules checked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from postroom.config.fields import (
+    Duration,
+    Folder,
+    MailboxAddress,
+    NonEmpty,
+    Section,
+    Start,
+    as_list,
+    refuse,
+    written,
+)
+from postroom.config.problems import Id
+from postroom.config.rule_sections import RuleSection
+from postroom.config.tenant_sections import TenantSection
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        refuse(Id.BAD_NAME, "this name will not do; use up to 64 letters, digits, dots, dashes and underscores")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})]
+"""A name given by the operator, which shows up in metrics and on the command line."""
+
+
+def _listen(text: str) -> str:
+    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):\d{1,5}", text) or int(text.rpartition(":")[2]) > 65535:  # noqa: PLR2004 - the largest port
+        refuse(Id.BAD_LISTEN, "{value} is not a place to listen; write host:port, such as 127.0.0.1:8642 or [::1]:8642")
+    return text
+
+
+class ConsoleSection(Section):
+    """The web console with health and metrics."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8642"
+    """Host and port; port 0 takes a free one. The console asks for no password: keep it on this machine."""
+
+
+class LimitsSection(Section):
+    """How much at once."""
+
+    in_flight: Annotated[int, Field(ge=1, le=4)] = 3
+    """Graph requests at once for one mailbox; Microsoft allows 4."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Deliveries at once, all handlers together."""
+    page_size: Annotated[int, Field(ge=1, le=999)] = 50
+    """Messages in one page of a poll."""
+    drain: Duration = written("30s")
+    """How long running deliveries may go on when the daemon stops."""
+
+
+class LogSection(Section):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is written."""
+    format: Literal["auto", "json", "pretty"] = "auto"
+    """`json` lines, `pretty` for people, or `auto`: pretty on a terminal."""
+
+
+class RetrySection(Section):
+    """How often and how patiently a failed attempt is repeated."""
+
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Runs in all, the first one included; after the last the delivery is a dead letter."""
+    first: Duration = written("30s")
+    """Wait before the second run; it doubles from run to run."""
+    longest: Duration = written("6h")
+    """Upper limit of one wait."""
+
+
+class HandlerSection(Section):
+    """A configured handler: a class with options, patience and limits."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["use"]})
+
+    use: NonEmpty = ""
+    """An installed handler, `package.module:Class`, or `./file.py:Class` relative to this file."""
+    with_: dict[str, Any] = Field(alias="with", default_factory=dict)
+    """The handler's own options; `postroom handlers show NAME` explains them."""
+    retry: RetrySection = RetrySection()
+    """What happens after a failed attempt."""
+    timeout: Duration = written("1m")
+    """Time limit of one attempt."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Deliveries of this handler at once."""
+
+
+class MailboxSection(Section):
+    """A mailbox to watch."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["address"]})
+
+    address: MailboxAddress = ""
+    """Its SMTP address, or the object id of its user."""
+    tenant: Name | None = None
+    """Which of `tenants` it is in; only with several."""
+    folders: Annotated[
+        tuple[Folder, ...],
+        BeforeValidator(as_list, json_schema_input_type=str | list[str]),
+        Field(min_length=1),
+    ] = ("Inbox",)
+    """Folders to watch: well-known names, or paths such as `Inbox/Invoices`."""
+    poll: Duration = written("1m")
+    """How often each folder is looked at; 1s or more."""
+    start: Start = "now"
+    """Where a folder seen for the first time begins: `now`, `all`, or a date."""
+    rules: tuple[RuleSection, ...] = ()
+    """What to do with which mails: every rule that fits applies, until one says `stop: true`."""
+
+
+class File(Section):
+    """Postroom's configuration."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["mailboxes"]})
+
+    version: Literal[1] = 1
+    """Version of this format."""
+    tenant: TenantSection | None = None
+    """The tenant, when there is one."""
+    tenants: Annotated[dict[Name, TenantSection] | None, Field(min_length=1)] = None
+    """The tenants by name, when there are several; a mailbox then says which is its own."""
+    journal: NonEmpty = "sqlite:///postroom.db"
+    """Where everything is remembered: `sqlite:///FILE`, relative to this file, or `sqlite:////absolute/FILE`."""
+    console: ConsoleSection | None = None
+    """The web console; left out, there is none."""
+    limits: LimitsSection = LimitsSection()
+    """How much at once."""
+    log: LogSection = LogSection()
+    """The log on standard error."""
+    handlers: dict[Name, HandlerSection] = Field(default_factory=dict)
+    """Handlers by the name that rules call them."""
+    mailboxes: tuple[MailboxSection, ...] = ()
+    """The mailboxes to watch."""

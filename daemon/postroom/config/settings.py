@@ -1,0 +1,103 @@
+"""What a configuration file comes to: frozen data that the rest of the program builds on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from postroom.errors import Problem
+from postroom.model import RetryPolicy
+from postroom.plugin import Handler, Options
+from postroom.rule import Rule
+from postroom.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the console listens; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once.
+
+    Attributes:
+        in_flight: Graph requests for one mailbox; Microsoft allows 4.
+        concurrency: Deliveries, all handlers together.
+        page_size: Messages in one page of a poll.
+        drain: Seconds that running deliveries may go on when the daemon stops.
+    """
+
+    in_flight: int = 3
+    concurrency: int = 100
+    page_size: int = 50
+    drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How much is logged, and in which form."""
+
+    level: str = "info"
+    format: Literal["auto", "json", "pretty"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredHandler:
+    """A handler class under the name that rules call it, with its validated options. Times in seconds."""
+
+    name: str
+    use: str
+    cls: type[Handler[Any]]
+    options: Options
+    retry: RetryPolicy
+    timeout: float
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedMailbox:
+    """A mailbox to watch.
+
+    Attributes:
+        tenant: Name of its tenant.
+        poll: Seconds between two looks at a folder.
+        start: Where a folder seen for the first time begins; a date is aware, UTC.
+    """
+
+    tenant: str
+    address: str
+    folders: tuple[str, ...]
+    poll: float
+    start: Literal["now", "all"] | datetime
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without errors.
+
+    Attributes:
+        path: The file it was read from, if it was one.
+        warnings: What is odd about it, though it can be run.
+        tenants: By name; a single ``tenant:`` is called ``default``.
+        journal: SQLAlchemy URL; a SQLite file is absolute.
+        console: None when there is none.
+        handlers: By name, those included that rules name without declaring them.
+    """
+
+    path: Path | None
+    warnings: tuple[Problem, ...]
+    tenants: Mapping[str, Tenant]
+    journal: str
+    console: Listen | None
+    limits: Limits
+    log: LogSettings
+    handlers: Mapping[str, ConfiguredHandler]
+    mailboxes: tuple[WatchedMailbox, ...]
