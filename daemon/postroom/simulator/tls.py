@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from postroom.simulator.keys import rsa_key
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _VALID_FOR = timedelta(days=365)
 _SKEW = timedelta(hours=1)
@@ -38,7 +40,7 @@ class Authority:
     def server_pem(self, names: Iterable[str]) -> bytes:
         """Issue a server certificate for host names and addresses; PEM with key, leaf and authority."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder("Postroom simulated tenant", self.certificate.subject, key.public_key())
+        builder = _builder("Postroom simulated tenant", self.certificate.subject, key.public_key(), datetime.now(UTC))
         certificate = (
             builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -71,7 +73,7 @@ def make_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = "Postroom simulated tenant CA"
     certificate = (
-        _builder(name, _name(name), key.public_key())
+        _builder(name, _name(name), key.public_key(), datetime.now(UTC))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_ca_usage(), critical=True)
         .sign(key, hashes.SHA256())
@@ -79,10 +81,13 @@ def make_authority() -> Authority:
     return Authority(certificate, key)
 
 
-def make_client_certificate(common_name: str) -> ClientCertificate:
-    """Make a self-signed certificate for an app registration; Entra takes those, it compares thumbprints."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    certificate = _builder(common_name, _name(common_name), key.public_key()).sign(key, hashes.SHA256())
+def make_client_certificate(common_name: str, now: datetime, key: rsa.RSAPrivateKey | None = None) -> ClientCertificate:
+    """Make a self-signed certificate for an app registration, good for a year from `now`.
+
+    Entra takes self-signed ones: it compares thumbprints.
+    """
+    key = key or rsa_key("app registration")
+    certificate = _builder(common_name, _name(common_name), key.public_key(), now).sign(key, hashes.SHA256())
     return ClientCertificate(certificate, key)
 
 
@@ -104,9 +109,8 @@ def server_context(pem_file: Path) -> ssl.SSLContext:
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    name: str, issuer: x509.Name, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, now: datetime
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))

@@ -58,7 +58,8 @@ def _attachment_name(desk: Desk) -> DemoMail:
     """A file name in RFC 2231 pieces, in a language tag, beside the old form that says something else."""
     raw = _headers(desk, b"Names in pieces") + (
         b'Content-Type: multipart/mixed; boundary="pieces"\r\n\r\n--pieces\r\n'
-        b"Content-Type: text/plain\r\n\r\nSee file.\r\n--pieces\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+        b"Content-Type: text/plain\r\n\r\nSee file.\r\n--pieces\r\n"
+        b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
         b"Content-Disposition: attachment; filename=\"old.bin\";\r\n filename*0*=utf-8'de'%C3%9Cber;\r\n"
         b" filename*1*=sicht%20%E2%82%AC;\r\n filename*2=.bin\r\n\r\nAAEC\r\n--pieces--\r\n"
     )

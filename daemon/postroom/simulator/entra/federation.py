@@ -10,6 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from postroom.simulator.entra.directory import EXCHANGE_AUDIENCE, FederatedCredential
+from postroom.simulator.keys import rsa_key
 
 
 class Federation:
@@ -22,7 +23,7 @@ class Federation:
     def __init__(self, issuer: str, *, key: rsa.RSAPrivateKey | None = None) -> None:
         self.issuer = issuer
         self.key_id = uuid.uuid4().hex
-        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = key or rsa_key("federation")
 
     @property
     def public_key(self) -> rsa.RSAPublicKey:

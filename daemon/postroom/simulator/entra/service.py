@@ -28,6 +28,7 @@ class Entra:
         resources: Base URLs of Graph that a scope may name, without a closing slash.
         clock: Says what time it is, aware; expiry everywhere follows it.
         token_lifetime: Seconds an access token lives; from 7200 on the answer carries `refresh_in`.
+        signer: Signs the access tokens; one with a new key is made without.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Entra:
         resources: Iterable[str],
         clock: Callable[[], datetime],
         token_lifetime: int = 3599,
+        signer: TokenSigner | None = None,
     ) -> None:
         self.login = login
         self.resources = set(resources)
@@ -44,7 +46,7 @@ class Entra:
         self.token_lifetime = token_lifetime
         self.directories: list[Directory] = []
         self.issuers: dict[str, rsa.RSAPublicKey] = {}
-        self.signer = TokenSigner()
+        self.signer = signer or TokenSigner()
 
     def add_directory(self, directory: Directory) -> Directory:
         """Add a tenant."""

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+
+from postroom.simulator.keys import rsa_key
 
 LONG_LIFETIME = 7200
 """Seconds from which on an answer carries `refresh_in`, half the lifetime."""
@@ -36,8 +37,8 @@ class Grant:
 class TokenSigner:
     """Signs access tokens and reads its own back."""
 
-    def __init__(self, key: rsa.RSAPrivateKey | None = None) -> None:
-        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    def __init__(self) -> None:
+        self._key = rsa_key("access tokens")
         self.key_id = uuid.uuid4().hex
 
     def jwk(self) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""Records what went over the wire between a client and the simulated Graph, for tests that judge exchanges."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+Record = Callable[[dict[str, Any]], None]
+"""Takes one exchange: ``method url req_headers req_body status resp_headers resp_body``; bodies are text or b64."""
+
+_SECRET_HEADERS = ("authorization", "cookie")
+
+
+def recording_middleware(record: Record, prefix: str) -> Middleware:
+    """Return the middleware that records every exchange under `prefix`; it belongs outside all others."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith(prefix):
+            return await handler(request)
+        body = await request.read()
+        response = await handler(request)
+        record(_exchange(request, body, response))
+        return response
+
+    return middleware
+
+
+def _exchange(request: web.Request, body: bytes, response: web.StreamResponse) -> dict[str, Any]:
+    """Take an exchange down; the token stays out."""
+    answer = response.body if isinstance(response, web.Response) else None
+    return {
+        "method": request.method,
+        "url": f"{request.scheme}://{request.host}{request.raw_path}",
+        "req_headers": _headers(request.headers),
+        "req_body": _text(body),
+        "status": response.status,
+        "resp_headers": _headers(response.headers),
+        "resp_body": _text(answer if isinstance(answer, bytes | bytearray) else b""),
+    }
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: "..." if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
+
+
+def _text(body: bytes | bytearray) -> str | dict[str, str] | None:
+    if not body:
+        return None
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(body).decode()}
