@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,15 @@ def describe(name: str, handler: type[Handler[Any]]) -> HandlerInfo:
         )
         for key, field in handler.options_type.model_fields.items()
     )
-    return HandlerInfo(name, f"{handler.__module__}:{handler.__qualname__}", first_line(handler), options, schema)
+    return HandlerInfo(name, _place(handler), first_line(handler), options, schema)
+
+
+def _place(handler: type[Handler[Any]]) -> str:
+    """Say where the class is, as `use:` would; a local file's module name means nothing to anybody."""
+    module = handler.__module__
+    if module.startswith("postroom_file_"):
+        module = sys.modules[module].__file__ or module
+    return f"{module}:{handler.__qualname__}"
 
 
 def first_line(handler: type[Handler[Any]]) -> str:
