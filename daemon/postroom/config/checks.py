@@ -1,17 +1,15 @@
-"""The third pass over mailboxes and rules: does what is well written fit together?"""
+"""The third pass over the mailboxes: does what is well written fit together?"""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from postroom.config.handlers import Workshop, make_undeclared
 from postroom.config.nodes import Node
 from postroom.config.problems import Findings, Id, Place, closest, suggestion
-from postroom.config.rule_sections import RuleSection, WhenSection
-from postroom.config.rules import rule_name
+from postroom.config.rule_checks import check_rules, placed_rules
 from postroom.config.sections import File, MailboxSection
 from postroom.config.settings import ConfiguredHandler
 from postroom.config.shape import Shaped
@@ -50,7 +48,7 @@ def check_mailboxes(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[
         _check_tenant(mailbox, node, names.tenants, findings)
         _check_folders(mailbox, node, findings)
         _check_poll(mailbox, node, findings)
-        _check_rules(mailbox, node, findings)
+        check_rules(mailbox, node, findings)
     _report_unused_tenants(shaped, names, findings)
     return _check_references(shaped, names, shop)
 
@@ -116,58 +114,6 @@ def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings) -> None
         findings.add(Id.POLL_OVER_BUDGET, at.place, text)
 
 
-def _check_rules(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
-    rules = list(_rules(mailbox.rules, node))
-    if not rules and not findings.touched((*node.path, "rules")):
-        text = "this mailbox has no rules, so that its mail is only remembered; add `rules:`"
-        findings.add(Id.NO_RULES, node.key_place, text)
-    seen: dict[str, Node] = {}
-    for rule, at in rules:
-        name = rule_name(rule, int(at.path[-1]))
-        first = seen.setdefault(name, at)
-        if first is not at:
-            text = f"the rule on line {first.line} has the name {name} too; give each its own"
-            findings.add(Id.DUPLICATE_RULE, (at.child("name") or at).place, text)
-        for actions, setting in ((rule.then, "then"), (rule.on_failure, "on_failure")):
-            if actions.delete and actions.move_to is not None:
-                text = "a mail cannot be both moved and deleted; keep move_to or delete"
-                findings.add(Id.MOVE_AND_DELETE, (at.child(setting) or at).place, text)
-        if not findings.touched(at.path):
-            _check_effect(rule, at, findings)
-    _check_order(rules, findings)
-
-
-def _rules(rules: Sequence[RuleSection], node: Node) -> Iterator[tuple[RuleSection, Node]]:
-    at = node.child("rules")
-    for index, rule in enumerate(rules):
-        child = at.child(index) if at is not None else None
-        assert child is not None, "each rule of the model was read from the tree"
-        yield rule, child
-
-
-def _check_effect(rule: RuleSection, at: Node, findings: Findings) -> None:
-    """Report a rule that does nothing, and one that waits for a failure nobody can have."""
-    acts = bool(rule.then.model_fields_set)
-    if not rule.handle and not acts and not rule.stop:
-        findings.add(Id.IDLE_RULE, at.key_place, "this rule does nothing; add `handle:`, `then:` or `stop: true`")
-    elif not rule.handle and rule.on_failure.model_fields_set:
-        text = "this rule names no handler that could fail; add `handle:`, or remove on_failure"
-        findings.add(Id.NEVER_FAILS, (at.child("on_failure") or at).key_place, text)
-
-
-def _check_order(rules: Sequence[tuple[RuleSection, Node]], findings: Findings) -> None:
-    for (rule, at), (_, following) in itertools.pairwise(rules):
-        if rule.stop and _takes_all(rule.when) and not findings.touched(at.path):
-            name = rule_name(rule, int(at.path[-1]))
-            text = f"no mail comes this far, for {name} takes every mail and stops; move {name} to the end"
-            findings.add(Id.UNREACHABLE_RULE, following.place, text)
-            return
-
-
-def _takes_all(when: WhenSection) -> bool:
-    return all(name == "all_" and all(map(_takes_all, when.all_ or ())) for name in when.model_fields_set)
-
-
 def _check_references(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[str, ConfiguredHandler]:
     undeclared: dict[str, ConfiguredHandler] = {}
     used: set[str] = set()
@@ -191,7 +137,7 @@ def _check_references(shaped: Shaped[File], names: Names, shop: Workshop) -> dic
 
 def _references(shaped: Shaped[File], findings: Findings) -> Iterator[tuple[str, Place]]:
     for number, mailbox in enumerate(shaped.model.mailboxes):
-        for rule, node in _rules(mailbox.rules, shaped.node("mailboxes", number)):
+        for rule, node in placed_rules(mailbox, shaped.node("mailboxes", number)):
             at, seen = node.child("handle") or node, set[str]()
             for index, name in enumerate(rule.handle):
                 place = (at.child(index) or at).place

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from postroom.config.schema_tidy import VARIABLE, Schema, with_variables, without_null, without_titles
+from postroom.config.schema_tidy import VARIABLE, Schema, readable, with_variables, without_null
 from postroom.config.sections import File
 from postroom.config.tenant_sections import CREDENTIALS
-from postroom.plugin import Handler
+from postroom.plugin import Handler, Options
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 """The one the YAML language server understands best."""
@@ -30,7 +30,7 @@ def json_schema(handlers: Mapping[str, type[Handler[Any]]]) -> dict[str, Any]:
     return {
         "$schema": _DIALECT,
         "title": "Postroom",
-        **without_titles({**whole, "$defs": {**parts, "variable": VARIABLE}}),
+        **readable({**whole, "$defs": {**parts, "variable": VARIABLE}}),
     }
 
 
@@ -45,6 +45,8 @@ def _options(name: str, cls: type[Handler[Any]]) -> Schema:
         schema = cls.options_type.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
     except (PydanticInvalidForJsonSchema, PydanticUserError):
         schema = {"type": "object"}
+    if cls.options_type is Options:
+        del schema["description"]
     inner = schema.pop("$defs", {})
     return {f"{name}.{model}": each for model, each in inner.items()} | {f"with.{name}": schema}
 

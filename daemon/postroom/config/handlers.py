@@ -80,7 +80,7 @@ def _class(use: str, node: Node, shop: Workshop) -> type[Handler[Any]] | None:
     try:
         return shop.lookup(use, shop.directory)
     except PostroomError as error:
-        if use.isidentifier():
+        if use.isidentifier() and use not in shop.names:
             guess = suggestion(use, shop.names, "; none is installed")
             text = f"there is no handler {use}{guess}; use an installed one, package.module:Class or ./file.py:Class"
         else:

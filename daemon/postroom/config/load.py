@@ -16,7 +16,7 @@ from postroom.config.problems import Findings, Id, Place
 from postroom.config.rules import make_rules
 from postroom.config.sections import File, MailboxSection
 from postroom.config.settings import Config, ConfiguredHandler, Limits, Listen, LogSettings, WatchedMailbox
-from postroom.config.shape import Shaped, shape
+from postroom.config.shape import shape
 from postroom.config.tenants import DEFAULT, make_tenants
 from postroom.config.yaml_text import LARGEST, read
 from postroom.errors import ConfigError

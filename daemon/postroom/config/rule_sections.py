@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from postroom.config.fields import Duration, Folder, Names, NonEmpty, Patterns, Section, Size, as_list, refuse
+from postroom.config.fields import Duration, Names, NonEmpty, Patterns, Section, Size, as_list, refuse
+from postroom.config.places import Folder
 from postroom.config.problems import Id
 from postroom.config.units import parse_size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 Schema = dict[str, Any]
@@ -14,20 +15,24 @@ VARIABLE: Schema = {
 _REFERENCE: Schema = {"$ref": "#/$defs/variable"}
 _ANNOTATIONS = ("description", "default", "examples")
 _DATA = ("default", "const", "enum", "examples", "required")
-_RESTRICTIONS = ("pattern", "enum", "const", "format")
+_RESTRICTIONS = ("pattern", "enum", "const")
 
 
-def without_titles(schema: Any) -> Any:
-    """Drop the titles pydantic makes of names: the name itself stands beside them."""
+def readable(schema: Any) -> Any:
+    """Drop the titles pydantic makes of names, and the line breaks of docstrings."""
     if isinstance(schema, list):
-        return [without_titles(each) for each in schema]
+        return [readable(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value if key in _DATA else without_titles(value)
+        key: value if key in _DATA else _unwrapped(value) if key == "description" else readable(value)
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
     }
+
+
+def _unwrapped(text: Any) -> Any:
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text) if isinstance(text, str) else readable(text)
 
 
 def without_null(schema: Any) -> Any:
@@ -45,7 +50,7 @@ def without_null(schema: Any) -> Any:
 
 
 def _empty_default(key: str, value: Any) -> bool:
-    return key == "default" and value in (None, {}, [], "")
+    return key == "default" and (value in (None, [], "") or isinstance(value, dict))
 
 
 def with_variables(schema: Any, definitions: Schema) -> Any:

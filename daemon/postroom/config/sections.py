@@ -11,17 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from postroom.config.fields import (
-    Duration,
-    Folder,
-    MailboxAddress,
-    NonEmpty,
-    Section,
-    Start,
-    as_list,
-    refuse,
-    written,
-)
+from postroom.config.fields import Duration, NonEmpty, Section, as_list, refuse, written
+from postroom.config.places import Folder, JournalUrl, ListenAddress, MailboxAddress, Start
 from postroom.config.problems import Id
 from postroom.config.rule_sections import RuleSection
 from postroom.config.tenant_sections import TenantSection
@@ -39,16 +30,10 @@ Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "
 """A name given by the operator, which shows up in metrics and on the command line."""
 
 
-def _listen(text: str) -> str:
-    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]+):\d{1,5}", text) or int(text.rpartition(":")[2]) > 65535:  # noqa: PLR2004 - the largest port
-        refuse(Id.BAD_LISTEN, "{value} is not a place to listen; write host:port, such as 127.0.0.1:8642 or [::1]:8642")
-    return text
-
-
 class ConsoleSection(Section):
     """The web console with health and metrics."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8642"
+    listen: ListenAddress = "127.0.0.1:8642"
     """Host and port; port 0 takes a free one. The console asks for no password: keep it on this machine."""
 
 
@@ -113,8 +98,8 @@ class MailboxSection(Section):
     """Which of `tenants` it is in; only with several."""
     folders: Annotated[
         tuple[Folder, ...],
-        BeforeValidator(as_list, json_schema_input_type=str | list[str]),
         Field(min_length=1),
+        BeforeValidator(as_list, json_schema_input_type=NonEmpty | Annotated[list[NonEmpty], Field(min_length=1)]),
     ] = ("Inbox",)
     """Folders to watch: well-known names, or paths such as `Inbox/Invoices`."""
     poll: Duration = written("1m")
@@ -136,7 +121,7 @@ class File(Section):
     """The tenant, when there is one."""
     tenants: Annotated[dict[Name, TenantSection] | None, Field(min_length=1)] = None
     """The tenants by name, when there are several; a mailbox then says which is its own."""
-    journal: NonEmpty = "sqlite:///postroom.db"
+    journal: JournalUrl = "sqlite:///postroom.db"
     """Where everything is remembered: `sqlite:///FILE`, relative to this file, or `sqlite:////absolute/FILE`."""
     console: ConsoleSection | None = None
     """The web console; left out, there is none."""

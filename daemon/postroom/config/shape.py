@@ -104,7 +104,7 @@ def known_settings(model: type[BaseModel], location: Path) -> tuple[str, ...]:
 def _below(schema: Mapping[str, Any], part: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     child = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
     if child is None and isinstance(part, str):
-        child = schema.get("additionalProperties")
+        child = next(iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties"))
     return _alternatives(child, root) if isinstance(child, Mapping) else []
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from postroom.config.fields import BaseUrl, NonEmpty, Section, refuse
+from postroom.config.fields import NonEmpty, Section, refuse
+from postroom.config.places import BaseUrl
 from postroom.config.problems import Id, suggestion
 from postroom.tenant import CLOUDS
 

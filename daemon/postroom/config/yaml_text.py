@@ -7,22 +7,16 @@ text. Aliases and ``<<`` work; what they expand to is limited.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 
-from postroom.config.nodes import Node, Scalar
-from postroom.config.problems import Findings, Id, Path, Place
+from postroom.config.nodes import Node
+from postroom.config.problems import Findings, Id, Place
+from postroom.config.yaml_tree import DEEPEST, TAG, TooLargeError, TreeBuilder, place_of
 
 LARGEST = 5_000_000
 """Characters of a configuration file."""
-MOST_NODES = 300_000
-"""Values of a file, aliases expanded."""
-DEEPEST = 40
-"""Levels of nesting."""
-
-_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,21 +32,8 @@ for _name, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("merge", r"<<", "<"),
 ):
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), list(_first))
+    _Loader.add_implicit_resolver(TAG + _name, re.compile(f"^(?:{_pattern})$"), list(_first))
 
-
-def _integer(text: str) -> int:
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text, 10)
-
-
-_READERS: Mapping[str, Callable[[str], Scalar]] = {
-    f"{_TAG}str": str,
-    f"{_TAG}merge": str,
-    f"{_TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
-    f"{_TAG}null": lambda _: None,
-    f"{_TAG}int": _integer,
-    f"{_TAG}float": float,
-}
 
 _HINTS = (
     (
@@ -88,11 +69,11 @@ def read(text: str, findings: Findings) -> Node | None:
     if document is None:
         return None
     if not isinstance(document, yaml.MappingNode):
-        findings.add(Id.WRONG_KIND, _place(document, ()), "the file must be a mapping; begin with `version: 1`")
+        findings.add(Id.WRONG_KIND, place_of(document, ()), "the file must be a mapping; begin with `version: 1`")
         return None
     try:
-        return _Tree(findings).node(document, (), None)
-    except _TooLargeError as error:
+        return TreeBuilder(findings).node(document, (), None)
+    except TooLargeError as error:
         findings.add(Id.TOO_LARGE, error.place, f"{error}; write it out flatter, or with fewer aliases")
         return None
 
@@ -136,84 +117,3 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
         if sign in raw:
             return f"this is not YAML: {hint}"
     return f"this is not YAML: {raw}; correct the line or put the text in quotes"
-
-
-def _place(node: yaml.Node, path: Path) -> Place:
-    return Place(path, node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-class _TooLargeError(Exception):
-    def __init__(self, text: str, place: Place) -> None:
-        super().__init__(text)
-        self.place = place
-
-
-class _Tree:
-    """Turns YAML's graph of nodes into our tree."""
-
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self._count = 0
-
-    def node(self, source: yaml.Node, path: Path, key: yaml.Node | None) -> Node:
-        place = _place(source, path)
-        self._count += 1
-        if self._count > MOST_NODES:
-            raise _TooLargeError(f"the file has more than {MOST_NODES:,} values", place)
-        if len(path) > DEEPEST:
-            raise _TooLargeError(f"the nesting is deeper than {DEEPEST} levels", place)
-        at = (key.start_mark.line + 1, key.start_mark.column + 1) if key else None
-        return Node(path, place.line, place.column, self._content(source, path), at)
-
-    def _content(self, source: yaml.Node, path: Path) -> dict[str, Node] | tuple[Node, ...] | Scalar:
-        if isinstance(source, yaml.MappingNode):
-            return self._mapping(source, path)
-        if isinstance(source, yaml.SequenceNode):
-            return tuple(self.node(child, (*path, index), None) for index, child in enumerate(source.value))
-        return self._scalar(source, path)
-
-    def _scalar(self, source: yaml.Node, path: Path) -> Scalar:
-        reader = _READERS.get(source.tag)
-        if reader is None:
-            text = f"the tag {source.tag} has no meaning here; remove it"
-            self._findings.add(Id.UNSUPPORTED_YAML, _place(source, path), text)
-            return str(source.value)
-        try:
-            return reader(source.value)
-        except (ValueError, KeyError):
-            text = f"this cannot be read as the {source.tag.removeprefix(_TAG)} it looks like; put it in quotes"
-            self._findings.add(Id.UNSUPPORTED_YAML, _place(source, path), text)
-            return str(source.value)
-
-    def _mapping(self, source: yaml.MappingNode, path: Path) -> dict[str, Node]:
-        own: dict[str, Node] = {}
-        merged: dict[str, Node] = {}
-        for key, value in source.value:
-            if key.tag == f"{_TAG}merge":
-                for name, node in self._merged(value, path).items():
-                    merged.setdefault(name, node)
-            elif not isinstance(key, yaml.ScalarNode):
-                text = "a key must be plain text, not a list or a mapping; write `key: value`"
-                self._findings.add(Id.UNSUPPORTED_YAML, _place(key, path), text)
-            elif key.value in own:
-                first = own[key.value].key_place.line
-                text = f"this key stands on line {first} already; keep one of the two"
-                self._findings.add(Id.DUPLICATE_KEY, _place(key, (*path, key.value)), text)
-            else:
-                own[key.value] = self.node(value, (*path, key.value), key)
-        return {**merged, **own}
-
-    def _merged(self, source: yaml.Node, path: Path) -> dict[str, Node]:
-        if isinstance(source, yaml.MappingNode):
-            self._count += 1
-            if len(path) > DEEPEST:
-                raise _TooLargeError(f"the nesting is deeper than {DEEPEST} levels", _place(source, path))
-            return self._mapping(source, path)
-        if isinstance(source, yaml.SequenceNode):
-            merged: dict[str, Node] = {}
-            for child in source.value:
-                merged = {**self._merged(child, path), **merged}
-            return merged
-        text = "`<<` takes an alias of a mapping, or a list of them; write `<<: *name`"
-        self._findings.add(Id.UNSUPPORTED_YAML, _place(source, path), text)
-        return {}
