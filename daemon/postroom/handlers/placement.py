@@ -73,4 +73,6 @@ def make_fixed_part(template: Path) -> None:
 
 
 def _value(name: str, message: Message) -> str:
+    if name not in PLACEHOLDERS:  # the configuration's own directory, put in front, may have braces in its name
+        return f"{{{name}}}"
     return short_name(PLACEHOLDERS[name](message), f"no {name}")

@@ -71,8 +71,7 @@ def _is_in_maildir(maildir: Path, name: str) -> bool:
     """Look in ``new``, and in ``cur`` where a reader adds flags to the name."""
     if (maildir / "new" / name).exists():
         return True
-    cur = maildir / "cur"
-    return cur.is_dir() and any(entry.name.partition(":")[0] == name for entry in os.scandir(cur))
+    return any(path.name.partition(":")[0] == name for path in (maildir / "cur").glob("*"))
 
 
 def _deliver(source: Path, maildir: Path, name: str) -> None:

@@ -1,0 +1,141 @@
+import pytest
+from pydantic import ValidationError
+
+from postroom.handlers.save_attachments import SaveAttachments
+from postroom.plugin import Done, HandlerError, Reject, Skip, TemporaryError
+from postroom.testing import FakeContext, make_attachment, make_message, run_handler
+
+MAIL = b"Received: by x\r\nSubject: inner\r\n\r\ntext"
+
+
+async def save(directory, *files, **options):
+    return await run_handler(SaveAttachments, {"directory": directory, **options}, attachments=files)
+
+
+def names(directory):
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+async def test_files_are_saved_byte_by_byte(tmp_path):
+    content = bytes(range(256)) * 300
+    assert await save(tmp_path, make_attachment("a.bin", content), make_attachment("b.txt", "b")) == Done(
+        note="2 saved"
+    )
+    assert (tmp_path / "a.bin").read_bytes() == content
+
+
+async def test_a_mail_without_attachments_is_skipped(tmp_path):
+    assert await save(tmp_path) == Skip("no attachment fits")
+    assert names(tmp_path) == []
+
+
+async def test_hostile_names_stay_in_the_directory(tmp_path):
+    inside = tmp_path / "inside"
+    files = [
+        make_attachment(name, name) for name in ("../../evil.sh", "/etc/passwd", "..", "a\0b", ".bashrc", "x/../../y")
+    ]
+    assert (await save(inside, *files)).note == "6 saved"
+    assert len(names(inside)) == 6
+    assert names(tmp_path) == [f"inside/{name}" for name in names(inside)]
+
+
+async def test_same_content_is_one_file_and_other_content_gets_a_number(tmp_path):
+    files = [make_attachment("a.txt", content) for content in ("one", "two", "one")]
+    assert await save(tmp_path, *files) == Done(note="3 saved, 1 of them already there")
+    assert names(tmp_path) == ["a (2).txt", "a.txt"]
+
+
+async def test_a_repeat_makes_no_second_copy(tmp_path):
+    files = [make_attachment("a.txt", "one"), make_attachment("a.txt", "two")]
+    await save(tmp_path, *files)
+    assert await save(tmp_path, *files) == Done(note="2 saved, 2 of them already there")
+    assert names(tmp_path) == ["a (2).txt", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "saved"),
+    [
+        ("*.pdf", ["A.PDF", "b.pdf"]),
+        ("*.PDF", ["A.PDF", "b.pdf"]),
+        (["a.*", "*.xml"], ["A.PDF", "c.xml"]),
+        ("[bc].*", ["b.pdf", "c.xml"]),
+        ([], []),
+    ],
+)
+async def test_only_names_that_fit_a_pattern_are_saved(tmp_path, pattern, saved):
+    files = [make_attachment(name, name) for name in ("A.PDF", "b.pdf", "c.xml")]
+    await save(tmp_path, *files, pattern=pattern)
+    assert names(tmp_path) == saved
+
+
+async def test_pictures_in_the_text_are_saved_only_when_asked_for(tmp_path):
+    files = [make_attachment("logo.png", "png", inline=True), make_attachment("a.txt", "a")]
+    await save(tmp_path, *files)
+    assert names(tmp_path) == ["a.txt"]
+    await save(tmp_path, *files, inline=True)
+    assert names(tmp_path) == ["a.txt", "logo.png"]
+
+
+async def test_a_file_over_the_limit_is_skipped_and_the_others_saved(tmp_path):
+    files = [make_attachment("big.bin", b"x" * 1001), make_attachment("small.bin", b"x" * 1000)]
+    assert await save(tmp_path, *files, max_size="1kB") == Done(note="1 saved, 1 too large")
+    assert names(tmp_path) == ["small.bin"]
+
+
+async def test_when_all_are_too_large_the_mail_is_skipped_and_says_so(tmp_path):
+    assert await save(tmp_path, make_attachment("big.bin", b"x" * 99), max_size=10) == Skip("1 too large")
+
+
+async def test_a_size_that_was_stated_too_small_is_noticed(tmp_path):
+    liar = make_attachment("big.bin", b"x" * 200_000, size=5)
+    assert await save(tmp_path, liar, max_size="100kB") == Skip("1 too large")
+    assert names(tmp_path) == []
+    assert isinstance(await save(tmp_path, liar, max_size="100kB", too_large="reject"), Reject)
+    assert names(tmp_path) == []
+
+
+async def test_a_file_over_the_limit_rejects_the_mail_before_any_is_saved(tmp_path):
+    files = [make_attachment("small.bin", b"x"), make_attachment("../big\n.bin", b"x" * 2000)]
+    outcome = await save(tmp_path, *files, max_size="1kB", too_large="reject")
+    assert outcome == Reject("The attachment '_big_.bin' is larger than 1.0KB (option max_size).")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (MAIL, "Fwd_ hello.eml"),
+        (b"BEGIN:VCALENDAR\r\nEND:VCALENDAR", "Fwd_ hello.ics"),
+        (b"\xef\xbb\xbfBEGIN:VCARD\r\nEND:VCARD", "Fwd_ hello.vcf"),
+        (b"", "Fwd_ hello.eml"),
+    ],
+)
+async def test_an_item_in_the_mail_gets_the_extension_of_its_content(tmp_path, content, name):
+    item = make_attachment("Fwd: hello", content, kind="item")
+    await save(tmp_path, item, pattern="*.eml")
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == content
+
+
+async def test_the_directory_may_depend_on_the_mail(tmp_path):
+    context = FakeContext(message=make_message(subject="../etc"), files=[make_attachment("a.txt", "a")])
+    options = {"directory": tmp_path / "{mailbox}" / "{date}" / "{subject}"}
+    assert await run_handler(SaveAttachments, options, context=context) == Done(note="1 saved")
+    assert names(tmp_path) == ["invoices@contoso.example/2026-03-02/_etc/a.txt"]
+
+
+async def test_a_disk_that_cannot_be_written_is_temporary(tmp_path):
+    (tmp_path / "invoices@contoso.example").write_text("in the way")
+    with pytest.raises(TemporaryError, match=r"Cannot write to .*: .*disk has room"):
+        await save(tmp_path / "{mailbox}", make_attachment())
+
+
+async def test_a_wrong_directory_refuses_the_configuration(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(HandlerError, match="Cannot make the directory"):
+        await save(tmp_path / "file", make_attachment())
+
+
+async def test_a_misspelt_placeholder_is_a_wrong_option(tmp_path):
+    with pytest.raises(ValidationError, match=r"did you mean \{mailbox\}"):
+        await save(tmp_path / "{mailbx}")
