@@ -1,0 +1,129 @@
+"""Nouns <-> what the tables hold: JSON text, microseconds, and text that every database takes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from postroom.errors import JournalError
+from postroom.model import Categorise, Delete, Flag, MailAction, MarkRead, Message, MoveTo
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+LONGEST_ERROR: Final = 4_000
+"""Characters kept of an error or a note: a handler, or who writes to it, decides how long they are."""
+LONGEST_LABEL: Final = 500
+"""Characters of subject, sender and ids kept for listings; the snapshot has them whole."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_message = msgspec.json.Decoder(Message).decode
+
+
+def micros(at: datetime) -> int:
+    """Return an aware time as microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(at: int) -> datetime:
+    """Return microseconds since 1970 as an aware time in UTC."""
+    return EPOCH + at * MICROSECOND
+
+
+def moment_or_none(at: int | None) -> datetime | None:
+    """Return microseconds since 1970 as an aware time in UTC, and nothing for nothing."""
+    return None if at is None else moment(at)
+
+
+def clean(text: str, longest: int = LONGEST_ERROR) -> str:
+    """Return `text` as every database takes it: no NUL (PostgreSQL), no lone surrogate (UTF-8), not endless."""
+    if len(text) > longest:
+        text = text[:longest]
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def encode_message(message: Message) -> str:
+    """Return the snapshot as JSON; lone surrogates, which a stranger can send, become question marks."""
+    try:
+        return _encode(message).decode()
+    except UnicodeEncodeError:
+        return _encode(_without_surrogates(msgspec.to_builtins(message))).decode()
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(item) for item in value]
+    return value
+
+
+def decode_message(snapshot: str) -> Message:
+    """Return the message; raises JournalError when the snapshot is not one."""
+    try:
+        return _decode_message(snapshot)
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"A stored message cannot be read: {error}.") from error
+
+
+def encode_rules(rules: Mapping[str, tuple[str, ...]]) -> str:
+    """Return rule name -> handlers as JSON, in the order of the rules."""
+    return _encode(rules).decode()
+
+
+@functools.lru_cache(maxsize=4096)
+def decode_rules(rules: str) -> Mapping[str, tuple[str, ...]]:
+    """Return rule name -> handlers. Cached: most messages match what another one matched."""
+    return msgspec.json.decode(rules, type=dict[str, tuple[str, ...]])
+
+
+@functools.lru_cache(maxsize=4096)
+def encode_actions(actions: tuple[MailAction, ...]) -> str:
+    """Return mail actions as JSON in the words of the configuration: ``[{"move_to": "Done"}, {"mark_read": true}]``."""
+    return _encode([_plain(action) for action in actions]).decode()
+
+
+def _plain(action: MailAction) -> dict[str, Any]:
+    match action:
+        case MarkRead(read):
+            return {"mark_read": read}
+        case MoveTo(folder):
+            return {"move_to": clean(folder)}
+        case Categorise(categories):
+            return {"categories": [clean(category) for category in categories]}
+        case Flag(status):
+            return {"flag": clean(status)}
+        case Delete():
+            return {"delete": True}
+
+
+@functools.lru_cache(maxsize=4096)
+def decode_actions(actions: str) -> tuple[MailAction, ...]:
+    """Return the mail actions; raises JournalError for an action this program does not know."""
+    return tuple(_action(*item.popitem()) for item in msgspec.json.decode(actions, type=list[dict[str, Any]]))
+
+
+def _action(kind: str, value: Any) -> MailAction:
+    match kind:
+        case "mark_read":
+            return MarkRead(value)
+        case "move_to":
+            return MoveTo(value)
+        case "categories":
+            return Categorise(tuple(value))
+        case "flag":
+            return Flag(value)
+        case "delete":
+            return Delete()
+    raise JournalError(
+        f"The journal holds a mail action {kind!r} that this program does not know.",
+        remedy="Run the version of Postroom that recorded it, or a newer one.",
+    )

@@ -1,0 +1,113 @@
+"""URL -> engine, with what each database needs to be told. The only file that knows that there are two."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import StaticPool
+
+from postroom.errors import JournalError
+
+BUSY_SECONDS: Final = 10.0
+"""How long a statement waits for a lock that another process holds, such as the command line."""
+SERVER_THREADS: Final = 4
+CONNECT_SECONDS: Final = 10
+STATEMENT_SECONDS: Final = 60
+READING: Final = "postroom_reading"
+"""Execution option of transactions that write nothing and so must not keep a writer waiting."""
+
+
+def parse(url: str) -> URL:
+    """Return the parsed URL; raises JournalError when it names no database we work with."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise _bad_url("it is not a database URL") from error
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite")
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise _bad_url(f"{parsed.get_backend_name()} is not supported")
+
+
+def _bad_url(why: str) -> JournalError:
+    return JournalError(
+        f"The journal's URL cannot be used: {why}.",
+        remedy="Write sqlite:////absolute/path/journal.db or postgresql://user@host/database.",
+    )
+
+
+def database_file(url: URL) -> Path | None:
+    """Return the file of a SQLite URL, or None for a server or for memory."""
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(url.database))
+
+
+def threads(url: URL) -> int:
+    """Return how many threads are of use: SQLite has one writer."""
+    return 1 if url.get_backend_name() == "sqlite" else SERVER_THREADS
+
+
+def make_engine(url: URL) -> Engine:
+    """Return an engine whose errors show no values, for they hold mail."""
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url)
+    try:
+        return create_engine(
+            url,
+            hide_parameters=True,
+            paramstyle="format",
+            pool_size=SERVER_THREADS + 1,
+            max_overflow=0,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout=60s",
+            },
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise JournalError(
+            "A journal on PostgreSQL needs the driver psycopg, which is not installed.",
+            remedy='Install it: pip install "psycopg[binary]".',
+        ) from error
+
+
+def _sqlite(url: URL) -> Engine:
+    """One connection for good: one thread uses it, and taking it from a pool would cost as much as a small page."""
+    if (file := database_file(url)) is not None and file.parent.is_dir():
+        _make_private(file)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        poolclass=StaticPool,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": 256},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make a new file unreadable for strangers: it holds mail. SQLite gives its companions the same mode."""
+    with contextlib.suppress(OSError):  # opening it says why, in SQLite's words
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver shall begin nothing by itself: _begin_sqlite does
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    # In WAL a power cut takes the last pages and their links back together; without WAL it could damage the file.
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that read first and then wants to write could not be let through."""
+    reading = connection.get_execution_options().get(READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

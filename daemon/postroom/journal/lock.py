@@ -1,0 +1,95 @@
+"""The lock against a second daemon on one journal: a file beside SQLite, a session's lock on PostgreSQL."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from postroom.errors import JournalError, JournalLocked
+from postroom.journal.database import Database
+from postroom.journal.faults import translate
+
+_SERVER_KEY: Final = 0x706F7374
+"""PostgreSQL's number of the lock: "post"."""
+
+
+class Lock(Protocol):
+    """A lock that is held."""
+
+    def release(self) -> None:
+        """Let go."""
+
+
+class FileLock:
+    """An advisory lock on ``FILE.lock``; it dies with the process. The file stays: removing it would race."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(f"{database.name}.lock")
+        self._descriptor = _open(self.path)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise JournalError(f"{self.path} cannot be locked: {error.strerror}.") from error
+            raise _locked(str(database), holder) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except FileNotFoundError as error:
+        raise JournalError(
+            f"The journal's directory {path.parent} does not exist.",
+            remedy="Make it, owned by the daemon's user, or change `journal`.",
+        ) from error
+    except OSError as error:
+        raise JournalError(
+            f"{path} cannot be written: {error.strerror}.",
+            remedy=f"Make {path.parent} writable for the daemon's user, or change `journal`.",
+        ) from error
+
+
+def _locked(where: str, holder: str) -> JournalLocked:
+    by = f" (process {holder})" if holder else ""
+    return JournalLocked(
+        f"Another daemon{by} holds the journal {where}.",
+        remedy="Stop that one first, or give this one a journal of its own.",
+        pid=int(holder) if holder.isdecimal() else None,
+    )
+
+
+class SessionLock:
+    """An advisory lock of a PostgreSQL session, on a connection kept for it; it ends with the session."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def release(self) -> None:
+        """Let go, by ending the session."""
+        self._connection.invalidate()
+        self._connection.close()
+
+
+def server_lock(database: Database) -> SessionLock:
+    """Take the lock; raises JournalLocked when another session has it."""
+    try:
+        connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.scalar(select(func.pg_try_advisory_lock(_SERVER_KEY))):
+            return SessionLock(connection)
+    except SQLAlchemyError as error:
+        raise translate(error, database.where) from error
+    connection.close()
+    raise _locked(database.where, "")

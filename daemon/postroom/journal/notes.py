@@ -1,0 +1,36 @@
+"""What handlers keep: effects they claimed, and their key-value pairs."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from postroom.journal.tables import effects, handler_state
+
+
+def claim_effect(connection: Connection, delivery: int, key: str) -> bool:
+    """See `ports.Journal.claim_effect`."""
+    mine = select(effects.c.key).where(effects.c.delivery_id == delivery, effects.c.key == key)
+    if connection.scalar(mine) is not None:
+        return False
+    connection.execute(insert(effects), {"delivery_id": delivery, "key": key})
+    return True
+
+
+def get_state(connection: Connection, handler: str, key: str) -> str | None:
+    """See `ports.Journal.state_get`."""
+    mine = (handler_state.c.handler == handler) & (handler_state.c.key == key)
+    value: str | None = connection.scalar(select(handler_state.c.value).where(mine))
+    return value
+
+
+def set_state(connection: Connection, handler: str, key: str, value: str) -> None:
+    """See `ports.Journal.state_set`."""
+    mine = (handler_state.c.handler == handler) & (handler_state.c.key == key)
+    if connection.execute(update(handler_state).where(mine), {"value": value}).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(handler_state), {"handler": handler, "key": key, "value": value})
+    except IntegrityError:  # another transaction of this handler inserted it first
+        connection.execute(update(handler_state).where(mine), {"value": value})

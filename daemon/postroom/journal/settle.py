@@ -1,0 +1,170 @@
+"""Settlements: read how the messages stand, decide in memory, write what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, false, insert, literal_column, select, update
+
+from postroom.journal import actions
+from postroom.journal.codec import clean, decode_rules, micros
+from postroom.journal.statement import Prepared, PreparedIn
+from postroom.journal.tables import attempts, deliveries, messages
+from postroom.model import DeliveryState, Settlement
+from postroom.ports import Conclude, Siblings
+
+_STATES: Final = {state.value: state for state in DeliveryState}
+
+_STAND: Final = PreparedIn(
+    # The rows stay locked until the verdicts are written, so that an operator's word in between is not overwritten.
+    lambda items: (
+        select(
+            deliveries.c.id,
+            deliveries.c.message_id,
+            deliveries.c.mailbox_id,
+            deliveries.c.handler,
+            deliveries.c.state,
+            deliveries.c.attempt,
+            messages.c.rules,
+        )
+        .join_from(deliveries, messages, deliveries.c.message_id == messages.c.id)
+        .where(deliveries.c.message_id.in_(items))
+        .order_by(deliveries.c.message_id, deliveries.c.id)
+        .with_for_update(of=deliveries)
+    )
+)
+_END: Final = Prepared(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("the_id"))
+    .values(
+        {
+            "state": bindparam("new_state"),
+            "suspect": false(),
+            "settled_at": bindparam("new_settled_at"),
+            "error": bindparam("new_error"),
+            "note": bindparam("new_note"),
+        }
+    ),
+    "new_state",
+    "new_settled_at",
+    "new_error",
+    "new_note",
+    "the_id",
+)
+_AGAIN: Final = Prepared(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("the_id"))
+    .values(
+        {
+            "state": literal_column("'ready'"),
+            "due_at": bindparam("new_due_at"),
+            "attempt": bindparam("new_attempt"),
+            "suspect": bindparam("new_suspect"),
+            "error": bindparam("new_error"),
+            "note": bindparam("new_note"),
+        }
+    ),
+    "new_due_at",
+    "new_attempt",
+    "new_suspect",
+    "new_error",
+    "new_note",
+    "the_id",
+)
+_ATTEMPT: Final = ("delivery_id", "attempt", "started_at", "ended_at", "outcome", "error")
+_ADD_ATTEMPT: Final = Prepared(insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}), *_ATTEMPT)
+
+
+@dataclass(slots=True)
+class _Stand:
+    """How a message stands: its mailbox, what matched, and each handler's delivery; `attempts` are those running."""
+
+    mailbox: int
+    rules: str
+    states: dict[str, DeliveryState] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+
+
+def settle(connection: Connection, settled: Sequence[Settlement], now: datetime, conclude: Conclude) -> None:
+    """Store the verdicts and what follows from them. One on an attempt that is no longer running changes nothing."""
+    if not settled:
+        return
+    stands = _read(connection, {item.delivery.message_id for item in settled})
+    valid = list(_valid(settled, stands))
+    ended = [item for item in valid if item.verdict.state is not DeliveryState.READY]
+    again = [item for item in valid if item.verdict.state is DeliveryState.READY]
+    _END.many(connection, [_end_row(item) for item in ended])
+    _AGAIN.many(connection, [_again_row(item, now) for item in again])
+    _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item)])
+    actions.record(connection, _requests(ended, stands, conclude), now)
+
+
+def _read(connection: Connection, message_ids: Iterable[int]) -> dict[int, _Stand]:
+    stands: dict[int, _Stand] = {}
+    for key, message_id, mailbox, handler, state, attempt, rules in _STAND.rows(connection, sorted(message_ids)):
+        stand = stands.get(message_id)
+        if stand is None:
+            stand = stands[message_id] = _Stand(mailbox, rules)
+        stand.states[handler] = _STATES[state]
+        if state == "running":
+            stand.attempts[key] = attempt
+    return stands
+
+
+def _valid(settled: Sequence[Settlement], stands: dict[int, _Stand]) -> Iterator[Settlement]:
+    """Yield the settlements that hold, and note their states among the siblings'."""
+    for item in settled:
+        stand = stands.get(item.delivery.message_id)
+        if stand is not None and stand.attempts.pop(item.delivery.id, None) == item.delivery.attempt:
+            stand.states[item.delivery.handler] = item.verdict.state
+            yield item
+
+
+def _end_row(item: Settlement) -> tuple[Any, ...]:
+    verdict = item.verdict
+    return (verdict.state.value, micros(item.ended_at), clean(verdict.error), clean(verdict.note), item.delivery.id)
+
+
+def _again_row(item: Settlement, now: datetime) -> tuple[Any, ...]:
+    """An attempt that does not count is given back; who survived one that counts is no longer a suspect."""
+    verdict, delivery = item.verdict, item.delivery
+    return (
+        micros(verdict.due_at or now),
+        delivery.attempt if verdict.counted else delivery.attempt - 1,
+        delivery.suspect and not verdict.counted,
+        clean(verdict.error),
+        clean(verdict.note),
+        delivery.id,
+    )
+
+
+def _failed(item: Settlement) -> bool:
+    return item.verdict.counted and item.verdict.state is not DeliveryState.DONE
+
+
+def _attempt_row(item: Settlement) -> tuple[Any, ...]:
+    outcome = "retry" if item.verdict.state is DeliveryState.READY else item.verdict.state.value
+    delivery = item.delivery
+    error = clean(item.verdict.error)
+    return (delivery.id, delivery.attempt, micros(item.started_at), micros(item.ended_at), outcome, error)
+
+
+def _requests(ended: Sequence[Settlement], stands: dict[int, _Stand], conclude: Conclude) -> actions.Requests:
+    """Return what handlers asked for, then what their rules conclude now that these deliveries have ended."""
+    requests: actions.Requests = {}
+    for item in ended:
+        message_id, wanted = item.delivery.message_id, item.verdict.actions
+        if wanted:
+            requests[message_id, f"handler {item.delivery.handler}"] = (stands[message_id].mailbox, wanted)
+    for message_id, item in {item.delivery.message_id: item for item in ended}.items():
+        for request in conclude(_siblings(item, stands[message_id])):
+            requests.setdefault((message_id, request.origin), (stands[message_id].mailbox, request.actions))
+    return requests
+
+
+def _siblings(item: Settlement, stand: _Stand) -> Siblings:
+    message = item.delivery.message
+    return Siblings(item.delivery.message_id, message.mailbox, message.folder, decode_rules(stand.rules), stand.states)

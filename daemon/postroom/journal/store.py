@@ -1,0 +1,146 @@
+"""`ports.Journal` over SQLAlchemy Core: SQLite on one machine, PostgreSQL for many, the same statements for both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import URL, Connection
+
+from postroom.errors import JournalError
+from postroom.journal import actions, adopt, claim, migrate, notes, pages, settle, upkeep
+from postroom.journal.database import Database
+from postroom.journal.engine import database_file, make_engine, parse, threads
+from postroom.journal.lock import FileLock, Lock, server_lock
+from postroom.model import Delivery, Settlement
+from postroom.ports import (
+    ActionResult,
+    ActionTask,
+    Conclude,
+    FolderSpec,
+    PageCommit,
+    PageResult,
+    WatchedFolder,
+)
+
+
+class SqlJournal:
+    """The journal. Each method is one transaction; it is kept whole, or raises JournalError and kept nothing."""
+
+    def __init__(self, database: Database, lock: Lock | None) -> None:
+        self.database = database
+        self._lock = lock
+        self._memory = claim.ClaimMemory()
+
+    async def recover(self) -> int:
+        """See `ports.Journal.recover`."""
+        self._memory.suspects = True
+        return await self.database.write(upkeep.recover)
+
+    async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
+        """See `ports.Journal.adopt`."""
+        return await self.database.write(adopt.adopt, folders, at)
+
+    async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
+        """See `ports.Journal.known`."""
+        return await self.database.read(pages.known, folder, ids)
+
+    async def commit_page(self, page: PageCommit) -> PageResult:
+        """See `ports.Journal.commit_page`."""
+        return await self.database.write(pages.commit_page, page)
+
+    async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
+        """See `ports.Journal.folder_failed`."""
+        await self.database.write(pages.fail_folder, folder, error, at)
+
+    async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
+        """See `ports.Journal.restart_walk`."""
+        await self.database.write(pages.restart_walk, folder, floor, at)
+
+    async def turn(
+        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime, conclude: Conclude
+    ) -> list[Delivery]:
+        """See `ports.Journal.turn`."""
+        return await self.database.write(self._turn, settled, room, now, conclude)
+
+    def _turn(
+        self,
+        connection: Connection,
+        settled: Sequence[Settlement],
+        room: Mapping[str, int],
+        now: datetime,
+        conclude: Conclude,
+    ) -> list[Delivery]:
+        settle.settle(connection, settled, now, conclude)
+        return claim.claim(connection, room, now, self._memory)
+
+    async def next_due(self) -> datetime | None:
+        """See `ports.Journal.next_due`."""
+        return await self.database.read(upkeep.next_due)
+
+    async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
+        """See `ports.Journal.claim_actions`."""
+        return await self.database.write(actions.claim, limit, now, busy)
+
+    async def settle_actions(self, results: Sequence[ActionResult]) -> None:
+        """See `ports.Journal.settle_actions`."""
+        await self.database.write(actions.settle, results)
+
+    async def claim_effect(self, delivery: int, key: str) -> bool:
+        """See `ports.Journal.claim_effect`."""
+        return await self.database.write(notes.claim_effect, delivery, key)
+
+    async def state_get(self, handler: str, key: str) -> str | None:
+        """See `ports.Journal.state_get`."""
+        return await self.database.read(notes.get_state, handler, key)
+
+    async def state_set(self, handler: str, key: str, value: str) -> None:
+        """See `ports.Journal.state_set`."""
+        await self.database.write(notes.set_state, handler, key, value)
+
+    async def counts(self) -> Mapping[str, int]:
+        """See `ports.Journal.counts`."""
+        return await self.database.read(upkeep.counts)
+
+    async def close(self) -> None:
+        """See `ports.Journal.close`."""
+        await self.database.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
+    """Open a journal.
+
+    Args:
+        url: Such as ``sqlite:////var/lib/postroom/journal.db`` or ``postgresql://user@host/database``.
+        exclusive: The daemon's way: keep a second daemon out, make or upgrade the schema. The command line opens
+            without: it may look on and write small things while the daemon runs, and expects the schema to be there.
+
+    Raises:
+        JournalLocked: Another daemon holds it.
+        JournalError: It cannot be used; the error says why and what to do.
+    """
+    parsed = parse(url)
+    database, lock = await asyncio.to_thread(_connect, parsed, exclusive=exclusive)
+    journal = SqlJournal(database, lock)
+    try:
+        run = database.write if exclusive else database.read
+        await run(migrate.check, database.where, upgrade=exclusive)
+    except BaseException:
+        await journal.close()
+        raise
+    return journal
+
+
+def _connect(url: URL, *, exclusive: bool) -> tuple[Database, Lock | None]:
+    file = database_file(url)
+    if file is None:
+        database = Database(make_engine(url), threads(url), url.render_as_string(hide_password=True))
+        return database, server_lock(database) if exclusive and url.get_backend_name() == "postgresql" else None
+    if not exclusive and not file.exists():
+        raise JournalError(f"There is no journal at {file}.", remedy="Check `journal`, or start the daemon once.")
+    lock = FileLock(file) if exclusive else None
+    return Database(make_engine(url), threads(url), str(file)), lock

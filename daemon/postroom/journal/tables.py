@@ -1,0 +1,185 @@
+"""The journal's tables. Times are microseconds since 1970 in UTC; ids are short enough for an operator to type."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    literal_column,
+    or_,
+    true,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+metadata: Final = MetaData()
+
+
+def is_state(column: Column[str], *states: str) -> ColumnElement[bool]:
+    """Compare with literal states: a bound value would hide from the planner that a partial index fits."""
+    if not all(state.isalpha() for state in states):
+        raise ValueError(f"{states!r} are no states")
+    return or_(*(column == literal_column(f"'{state}'", Text) for state in states))
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _empty_text(name: str) -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=literal_column("''"))
+
+
+def _zero(name: str) -> Column[Any]:
+    return Column(name, Integer, nullable=False, server_default=literal_column("0"))
+
+
+def _time(name: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _reference(name: str, target: str) -> Column[Any]:
+    return Column(name, ForeignKey(target), nullable=False)
+
+
+def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:
+    """Index only what the daemon looks for, so that a delivery that is done costs no index entry."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+mailboxes: Final = Table(
+    "mailboxes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("tenant"),
+    _text("address"),
+    _zero("version"),  # counts changes of owner: a node that was overtaken sees a higher one
+    UniqueConstraint("tenant", "address"),
+)
+
+folders: Final = Table(
+    "folders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _reference("mailbox_id", "mailboxes.id"),
+    _text("name"),
+    _text("link", nullable=True),
+    _text("walk"),
+    _time("walk_started_at", nullable=False),
+    _time("floor"),
+    _text("mode"),
+    _time("last_round_at"),
+    _empty_text("last_error"),
+    _time("last_error_at"),
+    UniqueConstraint("mailbox_id", "name"),
+)
+
+messages: Final = Table(
+    "messages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _reference("mailbox_id", "mailboxes.id"),
+    _reference("folder_id", "folders.id"),
+    _text("graph_id"),
+    _text("internet_message_id"),
+    _time("received_at", nullable=False),
+    _time("seen_at", nullable=False),
+    Column("dispatched", Boolean, nullable=False),
+    _text("subject"),
+    _text("sender"),
+    _text("rules", nullable=True),
+    _text("snapshot", nullable=True),
+    UniqueConstraint("mailbox_id", "graph_id"),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _reference("message_id", "messages.id"),
+    _reference("mailbox_id", "mailboxes.id"),
+    _text("handler"),
+    _text("rule"),
+    _text("state"),
+    _time("due_at", nullable=False),
+    _zero("attempt"),
+    _zero("granted"),  # attempts that no longer count against the policy, because an operator asked again
+    Column("suspect", Boolean, nullable=False, server_default=false()),
+    _time("started_at"),
+    _time("settled_at"),
+    _empty_text("error"),
+    _empty_text("note"),
+    UniqueConstraint("message_id", "handler"),
+)
+_partial("deliveries_due", deliveries.c.handler, deliveries.c.due_at, where=is_state(deliveries.c.state, "ready"))
+_partial(
+    "deliveries_fair",
+    deliveries.c.handler,
+    deliveries.c.mailbox_id,
+    deliveries.c.due_at,
+    where=is_state(deliveries.c.state, "ready"),
+)
+_partial(
+    "deliveries_open",
+    deliveries.c.state,
+    deliveries.c.handler,
+    where=is_state(deliveries.c.state, "running", "dead", "discarded"),
+)
+_partial("deliveries_suspect", deliveries.c.state, deliveries.c.attempt, where=deliveries.c.suspect == true())
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _reference("delivery_id", "deliveries.id"),
+    Column("attempt", Integer, nullable=False),
+    _time("started_at"),
+    _time("ended_at"),
+    _text("outcome"),
+    _empty_text("error"),
+    Index("attempts_delivery_id", "delivery_id"),
+)
+
+actions: Final = Table(
+    "actions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _reference("message_id", "messages.id"),
+    _reference("mailbox_id", "mailboxes.id"),
+    _text("origin"),
+    _text("actions"),
+    _text("state"),
+    _time("due_at", nullable=False),
+    _zero("attempt"),
+    _time("settled_at"),
+    _empty_text("error"),
+    _empty_text("note"),
+    UniqueConstraint("message_id", "origin"),
+)
+_partial("actions_due", actions.c.due_at, where=is_state(actions.c.state, "ready"))
+_partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead"))
+
+effects: Final = Table(
+    "effects",
+    metadata,
+    Column("delivery_id", ForeignKey("deliveries.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+)
+
+handler_state: Final = Table(
+    "handler_state",
+    metadata,
+    Column("handler", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _text("value"),
+)
