@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,16 +32,20 @@ def recording_middleware(record: Record, prefix: str) -> Middleware:
 
 
 def _exchange(request: web.Request, body: bytes, response: web.StreamResponse) -> dict[str, Any]:
-    """Take an exchange down; the token stays out."""
+    """Take an exchange down; the token stays out, and a compressed answer is unpacked."""
     answer = response.body if isinstance(response, web.Response) else None
+    answered = bytes(answer) if isinstance(answer, bytes | bytearray) else b""
+    headers = _headers(response.headers)
+    if headers.pop("Content-Encoding", "") == "gzip":
+        answered = gzip.decompress(answered)
     return {
         "method": request.method,
         "url": f"{request.scheme}://{request.host}{request.raw_path}",
         "req_headers": _headers(request.headers),
         "req_body": _text(body),
         "status": response.status,
-        "resp_headers": _headers(response.headers),
-        "resp_body": _text(answer if isinstance(answer, bytes | bytearray) else b""),
+        "resp_headers": headers,
+        "resp_body": _text(answered),
     }
 
 
@@ -48,7 +53,7 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: "..." if name.lower() in _SECRET_HEADERS else value for name, value in headers.items()}
 
 
-def _text(body: bytes | bytearray) -> str | dict[str, str] | None:
+def _text(body: bytes) -> str | dict[str, str] | None:
     if not body:
         return None
     try:

@@ -9,13 +9,14 @@ import io
 import re
 import zipfile
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from postroom.simulator.corpus import DemoMail, corpus
 from postroom.simulator.corpus.invoices import pdf
+from postroom.simulator.state import TenantState
 
 MAILS = list(corpus())
 
@@ -187,3 +188,14 @@ def test_subjects_have_emoji_and_one_is_missing_and_one_endless():
     assert any("🎉" in subject for subject in subjects)
     assert "" in subjects
     assert max(map(len, subjects)) == 900
+
+
+def test_the_simulated_mailboxes_take_every_mail_unchanged(tmp_path):
+    now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    state = TenantState(tmp_path, lambda: now)
+    for mail in MAILS:
+        mailbox = state.add_mailbox(f"{mail.mailbox}@contoso.example")
+        stored = state.deliver_mime(mailbox.address, mail.raw, received_at=now - mail.age)
+        assert mailbox.contents.raw(stored) == mail.raw
+    assert sum(len(mailbox.messages) for mailbox in state.mailboxes.values()) == len(MAILS)
+    state.close()
