@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
 from postroom.errors import JournalError, PostroomError
 from postroom.model import RetryPolicy
 from postroom.pipeline.desk import Desk
+from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
+from postroom.pipeline.stopping import is_being_cancelled
 from postroom.pipeline.wake import Wake
 from postroom.ports import ActionResult, ActionTask, Clock, Journal, Report
 
 POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
-"""Mail actions wait out an outage of several hours before they become dead."""
+"""Mail actions wait out an outage of two hours before they become dead."""
 
 LIMIT = 120.0
 """Seconds one task may take, its requests' own retries included."""
 
 AT_ONCE = 50
 """Tasks that run at once; each mailbox's own limit of requests in flight holds as well."""
+
+PROGRESS = "actions"
+"""What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
 
 
 class Actor:
@@ -36,19 +42,24 @@ class Actor:
         self._report = report
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
         self._finished: list[ActionResult] = []
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[asyncio.Task[None], ActionTask] = {}
         self._claiming = True
 
     async def run(self) -> None:
-        """Turn after turn, until `stop` has been called and everything is settled."""
+        """Turn after turn, until `stop` has been called and everything is settled.
+
+        A result stays in hand until the journal has it, also when this ends with an error and is called again.
+        """
         while self._claiming or self._running or self._finished:
-            self._report.progress("actions")
             asked = self._clock.now()
             try:
                 await self._turn()
             except JournalError as error:
                 self._report.problem("journal", error)
                 await self._clock.sleep(1.0)
+            else:
+                self._report.recovered("journal")
+            self._report.progress(PROGRESS)
             if not self._finished:
                 await self.wake.wait(asked)
 
@@ -56,10 +67,9 @@ class Actor:
         """Claim nothing more, let what runs finish within `limit` seconds, then cut it off."""
         self._claiming = False
         self.wake.set()
-        tasks = list(self._running.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=limit)
-        for task in tasks:
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=limit)
+        for task in self._running:
             task.cancel()
         self.wake.set()
 
@@ -69,22 +79,37 @@ class Actor:
             await self._journal.settle_actions(results)
             del self._finished[: len(results)]
         room = AT_ONCE - len(self._running) if self._claiming else 0
-        if room <= 0:
-            return
-        for task in await self._journal.claim_actions(room, self._clock.now(), list(self._running)):
-            self.desk.begin()
-            self._running[task.message_id] = asyncio.create_task(self._carry_out(self.desk, task))
+        if room > 0:
+            self._start(await self._journal.claim_actions(room, self._clock.now(), self._busy()))
+
+    def _busy(self) -> list[str]:
+        """Return the messages that have an action under way, as far as the journal knows."""
+        return [
+            *(task.message_id for task in self._running.values()),
+            *(each.task.message_id for each in self._finished),
+        ]
+
+    def _start(self, claimed: Sequence[ActionTask]) -> None:
+        """Start what was claimed; after a stop that came meanwhile, give it back instead."""
+        for task in claimed:
+            if self._claiming:
+                self.desk.begin()
+                running = asyncio.create_task(self._carry_out(self.desk, task))
+                self._running[running] = task
+                running.add_done_callback(lambda running: self._running.pop(running, None))
+            else:
+                self._finished.append(self._given_back(task))
 
     async def _carry_out(self, desk: Desk, task: ActionTask) -> None:
         try:
             result = await self._result(desk, task)
-        except asyncio.CancelledError:
-            now = self._clock.now()
-            result = ActionResult(task, "ready", now, due_at=now, error="The daemon was stopping")
-        finally:
-            desk.end()
-            del self._running[task.message_id]
+        except asyncio.CancelledError as error:
+            result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
+        except Exception as error:  # noqa: BLE001 - a defect here must not leave the action claimed for ever
+            result = self._failed(task, crashed(error).reason)
+        desk.end()
         self._finished.append(result)
+        self.wake.set()
         self._report.event(
             "action",
             mailbox=task.mailbox,
@@ -95,7 +120,6 @@ class Actor:
             note=result.note,
             error=result.error,
         )
-        self.wake.set()
 
     async def _result(self, desk: Desk, task: ActionTask) -> ActionResult:
         mail = desk.mails.get(task.mailbox)
@@ -107,12 +131,17 @@ class Actor:
         except TimeoutError:
             return self._failed(task, f"TimedOut: not done within {LIMIT:g} s")
         except PostroomError as error:
-            return self._failed(task, f"{type(error).__name__}: {error}", getattr(error, "retry_after", None))
-        return ActionResult(task, "done", self._clock.now(), note=note)
+            return self._failed(task, f"{type(error).__name__}: {error}", getattr(error, "retry_after", None) or 0.0)
+        return ActionResult(task, "done", self._clock.now(), note=note[:LONGEST_NOTE])
 
-    def _failed(self, task: ActionTask, error: str, after: float | None = None) -> ActionResult:
+    def _failed(self, task: ActionTask, error: str, at_least: float = 0.0) -> ActionResult:
+        """Try again later, not before Graph's Retry-After; a short one must not use the attempts up in one outage."""
         now = self._clock.now()
         if task.attempt >= POLICY.attempts:
             return ActionResult(task, "dead", now, error=error[:LONGEST_NOTE])
-        wait = back_off(POLICY, task.attempt, self._random) if after is None else after
+        wait = max(back_off(POLICY, task.attempt, self._random), min(at_least, POLICY.longest))
         return ActionResult(task, "ready", now, due_at=now + timedelta(seconds=wait), error=error[:LONGEST_NOTE])
+
+    def _given_back(self, task: ActionTask) -> ActionResult:
+        now = self._clock.now()
+        return ActionResult(task, "ready", now, due_at=now)

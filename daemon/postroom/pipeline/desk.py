@@ -20,7 +20,7 @@ class OpenHandler:
     Attributes:
         timeout: Seconds one attempt may take.
         concurrency: Attempts that may run at once.
-        busy: Attempts that run now.
+        stranded: Attempts given up that still run because they cannot be stopped: they keep their places.
     """
 
     name: str
@@ -28,7 +28,11 @@ class OpenHandler:
     retry: RetryPolicy
     timeout: float
     concurrency: int
-    busy: int = 0
+    stranded: int = 0
+
+    def strand(self, change: int) -> None:
+        """Count an attempt that was given up but runs on (1), or that ended at last (-1)."""
+        self.stranded += change
 
 
 @dataclass(slots=True)
@@ -41,8 +45,8 @@ class Desk:
         rules: Mailbox address -> rule name -> rule.
         http: Session for handlers' own calls to other systems.
         concurrency: Deliveries that may run at once in all.
-        busy: Deliveries and mail actions that run now.
-        idle: Set while nothing runs, so that a replaced desk can be put away.
+        busy: How many work on it now: deliveries, mail actions, and claims of either.
+        idle: Set while nobody does, so that a replaced desk can be put away.
     """
 
     handlers: Mapping[str, OpenHandler]
@@ -56,23 +60,40 @@ class Desk:
     def __post_init__(self) -> None:
         self.idle.set()
 
-    def begin(self, handler: OpenHandler | None = None) -> None:
-        """Count a delivery, or a mail action, as running."""
+    def begin(self) -> None:
+        """Count somebody who works on it."""
         self.busy += 1
         self.idle.clear()
-        if handler is not None:
-            handler.busy += 1
 
-    def end(self, handler: OpenHandler | None = None) -> None:
-        """Count it as finished."""
+    def end(self) -> None:
+        """Count them as finished."""
         self.busy -= 1
-        if handler is not None:
-            handler.busy -= 1
         if not self.busy:
             self.idle.set()
 
-    def room(self) -> dict[str, int]:
-        """Return how many more deliveries each handler may take, within the limit over all."""
-        left = self.concurrency - self.busy
-        free = {name: min(each.concurrency - each.busy, left) for name, each in self.handlers.items()}
+    def free(self, running: Mapping[str, int]) -> dict[str, int]:
+        """Return the handlers that may take more deliveries, each with how many, when so many of each run now."""
+        free = {name: each.concurrency - running.get(name, 0) - each.stranded for name, each in self.handlers.items()}
         return {name: count for name, count in free.items() if count > 0}
+
+    def left(self, running: Mapping[str, int]) -> int:
+        """Return how many more deliveries may run in all."""
+        return self.concurrency - sum(running.values()) - sum(each.stranded for each in self.handlers.values())
+
+
+def share(free: Mapping[str, int], left: int, turn: int) -> dict[str, int]:
+    """Split `left` places among those who are free to take some: evenly, then what remains in order.
+
+    The order begins one further with each `turn`, so that in as many turns as there are names each is offered a place.
+    """
+    if not free or left <= 0:
+        return {}
+    names = sorted(free)
+    start = turn % len(names)
+    shares = dict.fromkeys(names[start:] + names[:start], 0)
+    for most in (max(1, left // len(names)), left):
+        for name in shares:
+            more = min(free[name] - shares[name], most, left)
+            shares[name] += more
+            left -= more
+    return {name: count for name, count in shares.items() if count > 0}

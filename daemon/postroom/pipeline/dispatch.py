@@ -1,26 +1,25 @@
-"""Claim what is due, run it, settle it: one transaction a turn does both ends."""
+"""Claim what is due, have it run, settle it: one transaction a turn does both ends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from random import Random
 
 from postroom.errors import JournalError
-from postroom.model import Delivery, Outcome, Retry, Settlement
-from postroom.pipeline.context import AttemptContext
-from postroom.pipeline.desk import Desk, OpenHandler
-from postroom.pipeline.handle import handle
-from postroom.pipeline.settle import conclude, cut_off, decide
+from postroom.model import Delivery
+from postroom.pipeline.attempts import Attempts
+from postroom.pipeline.desk import Desk, share
+from postroom.pipeline.settle import conclude
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
 from postroom.ports import ActionRequest, Clock, Journal, Report, Siblings
 
 SUBJECT = "journal"
 
-OVERDRAWN = "It was running each time the daemon died"
-"""Why a delivery whose attempts ran out in crashes is dead without being run again."""
+PROGRESS = "deliveries"
+"""What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
 
 
 class Dispatcher:
@@ -48,103 +47,71 @@ class Dispatcher:
         self._journal = journal
         self._clock = clock
         self._report = report
-        self._bind_log = bind_log
         self._acted = acted
-        self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
-        self._finished: list[Settlement] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._attempts = Attempts(
+            journal=journal, clock=clock, report=report, bind_log=bind_log, ended=self.wake.set, random=random
+        )
+        self._turns = 0
+        self._fruitless = 0
         self._claiming = True
 
     async def run(self) -> None:
-        """Turn after turn, until `stop` has been called and everything is settled."""
-        while self._claiming or self._running or self._finished:
-            self._report.progress("deliveries")
+        """Turn after turn, until `stop` has been called and everything is settled.
+
+        An outcome stays in hand until the journal has it, also when this ends with an error and is called again.
+        """
+        attempts = self._attempts
+        while self._claiming or attempts:
             asked = self._clock.now()
-            room = self.desk.room() if self._claiming else {}
-            settled, self._finished = self._finished, []
-            if settled or room:
-                await self._turn(settled, room, asked)
+            free = self.desk.free(attempts.busy) if self._claiming else {}
+            room = share(free, self.desk.left(attempts.busy), self._turns)
+            if attempts.finished or room:
+                await self._turn(room, asked, squeezed=room != free)
+            self._report.progress(PROGRESS)
             # One pass of the loop lets handlers that need no waiting finish, so that the next turn settles them all.
             await asyncio.sleep(0)
-            if not self._finished:
+            if not attempts.finished:
                 await self.wake.wait(asked)
+                attempts.give_up_overdue()
 
     async def stop(self, limit: float) -> None:
         """Claim nothing more, let what runs finish within `limit` seconds, then cut it off."""
         self._claiming = False
         self.wake.set()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=limit)
-        for task in self._running:
-            task.cancel()
+        await self._attempts.stop(limit)
         self.wake.set()
 
-    async def _turn(self, settled: list[Settlement], room: dict[str, int], now: datetime) -> None:
+    async def _turn(self, room: Mapping[str, int], now: datetime, *, squeezed: bool) -> None:
+        settled = list(self._attempts.finished)
         desk = self.desk
+        desk.begin()  # a reload in the meantime must not put away what is about to be used
         try:
             claimed = await self._journal.turn(settled, room, now, self._conclude)
+            # Not before: an outcome must not be lost to a full disk.
+            del self._attempts.finished[: len(settled)]
+            self._start(desk, claimed, now)
         except JournalError as error:
-            # Nothing was stored: keep what is finished and try again, so that no outcome is lost to a full disk.
-            self._finished = settled + self._finished
             self._report.problem(SUBJECT, error)
             await self._clock.sleep(1.0)
             return
+        finally:
+            desk.end()
         self._report.recovered(SUBJECT)
         if settled:
             self._acted()
-        for delivery in claimed:
-            self._start(desk, delivery, now)
-        if claimed:
+        self._turns += 1
+        self._fruitless = 0 if claimed else self._fruitless + 1
+        if claimed or (squeezed and room and self._fruitless < len(desk.handlers)):
+            # More may be due: what comes after a claim, and what is of handlers that had to stand back in this turn.
             self.wake.set()
+
+    def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:
+        """Start what was claimed; after a stop that came meanwhile, give it back instead."""
+        for delivery in claimed:
+            if self._claiming:
+                self._attempts.start(desk, delivery, now)
+            else:
+                self._attempts.give_back(delivery, now)
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
         return conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))
-
-    def _start(self, desk: Desk, delivery: Delivery, now: datetime) -> None:
-        handler = desk.handlers[delivery.handler]
-        desk.begin(handler)
-        task = asyncio.create_task(self._attempt(desk, handler, delivery, now))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _attempt(self, desk: Desk, handler: OpenHandler, delivery: Delivery, started: datetime) -> None:
-        """Run one attempt and hand its settlement to the next turn."""
-        clock_start = self._clock.monotonic()
-        try:
-            outcome = await self._outcome(desk, handler, delivery)
-            verdict = decide(outcome, delivery, handler.retry, self._clock.now(), self._random)
-        except asyncio.CancelledError:
-            verdict = cut_off(self._clock.now())
-        finally:
-            desk.end(handler)
-        self._finished.append(Settlement(delivery, verdict, started, self._clock.now()))
-        self._report.event(
-            "delivery",
-            mailbox=delivery.message.mailbox,
-            folder=delivery.message.folder,
-            message=delivery.message_id,
-            handler=delivery.handler,
-            rule=delivery.rule,
-            attempt=delivery.attempt,
-            state=verdict.state.value,
-            seconds=self._clock.monotonic() - clock_start,
-            note=verdict.note,
-            error=verdict.error,
-        )
-        self.wake.set()
-
-    async def _outcome(self, desk: Desk, handler: OpenHandler, delivery: Delivery) -> Outcome:
-        mail = desk.mails.get(delivery.message.mailbox)
-        if mail is None:
-            return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
-        if delivery.suspect and delivery.attempt > handler.retry.attempts + delivery.granted:
-            return Retry(OVERDRAWN)
-        context = AttemptContext(
-            delivery,
-            mail=mail,
-            journal=self._journal,
-            clock=self._clock,
-            http=desk.http,
-            log=self._bind_log(delivery),
-        )
-        return await handle(handler, delivery, context)

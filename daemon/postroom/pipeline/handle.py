@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any
+from typing import cast
 
-from postroom.errors import NotFound, PostroomError
-from postroom.model import Delivery, Done, Outcome, Reject, Retry, Skip
+from postroom.errors import GraphError, NotFound, PostroomError
+from postroom.model import Delivery, Done, Outcome, Reject, Retry
 from postroom.pipeline.desk import OpenHandler
-from postroom.plugin import Context, Handler, Message
+from postroom.pipeline.legal import fault_of
+from postroom.pipeline.settle import back_off
+from postroom.pipeline.stopping import is_being_cancelled
+from postroom.pipeline.threads import in_thread
+from postroom.plugin import Context, Message
+
+GONE_AFTER = 3
+"""Attempts after which a message that Graph does not find is taken for gone: fresh mail has been seen to answer 404."""
+
+LONGEST_CRASH = 200
+"""Characters of a foreign exception's text that are kept: it may quote a stranger."""
 
 
 async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> Outcome:
@@ -17,44 +27,62 @@ async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> 
     limit = asyncio.timeout(handler.timeout)
     try:
         async with limit:
-            answer = await _call(handler.handler, delivery.message, context)
-    except TimeoutError as error:
+            answer = await _call(handler, delivery.message, context)
+    except asyncio.CancelledError as error:
+        # Something the handler waited for was cancelled, not the attempt: an outcome like any other failure.
+        if is_being_cancelled():
+            raise
+        return crashed(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes an outcome
         if limit.expired():
             return Retry(f"TimedOut: no answer within {handler.timeout:g} s")
-        return _crashed(error)
-    except NotFound as error:
-        return Reject(f"The message is gone: {error}")
-    except PostroomError as error:
-        after = getattr(error, "retry_after", None)
-        return Retry(f"{type(error).__name__}: {error}", after=after)
-    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes an outcome
-        return _crashed(error)
+        return _failed(error, handler, delivery)
     return _legal(answer, handler)
 
 
-async def _call(handler: Handler[Any], message: Message, context: Context) -> object:
+async def _call(handler: OpenHandler, message: Message, context: Context) -> object:
     """Await an async `handle`; run a plain one in a thread."""
-    if inspect.iscoroutinefunction(handler.handle):
-        return await handler.handle(message, context)
-    return await asyncio.to_thread(handler.handle, message, context)
+    method = handler.handler.handle
+    if inspect.iscoroutinefunction(method):
+        return await method(message, context)
+    answer: object = await in_thread(method, message, context, abandoned=handler.strand)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
-def _crashed(error: BaseException) -> Retry:
-    """Say which exception was raised and where, without the values it speaks of: they may be a stranger's."""
+def _failed(error: BaseException, handler: OpenHandler, delivery: Delivery) -> Outcome:
+    """Turn what a handler raised into an outcome; of a group, its first error."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    attempt = delivery.attempt - delivery.granted
+    if isinstance(error, NotFound) and attempt >= GONE_AFTER:
+        return Reject(f"The message is gone: {error}")
+    if isinstance(error, GraphError) and error.retry_after is not None:
+        # Graph names the least time; waiting no longer than that would use the attempts up within one outage.
+        least = back_off(handler.retry, attempt, lambda: 0.5)
+        return Retry(f"{type(error).__name__}: {error}", after=max(error.retry_after, least))
+    if isinstance(error, PostroomError):
+        return Retry(f"{type(error).__name__}: {error}")
+    return crashed(error)
+
+
+def crashed(error: BaseException) -> Retry:
+    """Say which exception was raised and where; its text is cut short, for it may quote a stranger."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     code = frame.tb_frame.f_code if frame is not None else None
     where = f" at {code.co_filename}:{frame.tb_lineno} in {code.co_name}" if frame is not None and code else ""
-    return Retry(f"Crashed: {type(error).__name__}: {str(error)[:200]}{where}")
+    return Retry(f"Crashed: {type(error).__name__}: {_text(error)}{where}")
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:LONGEST_CRASH]
+    except Exception:  # noqa: BLE001 - a foreign exception that cannot be shown; its name says what there is to say
+        return "(its text cannot be shown)"
 
 
 def _legal(answer: object, handler: OpenHandler) -> Outcome:
-    if answer is None:
-        return Done()
-    if isinstance(answer, Done | Skip | Retry | Reject):
-        return answer
-    return Reject(
-        f"Misbehaved: {type(handler.handler).__name__}.handle returned a {type(answer).__name__};"
-        " it must return Done, Skip, Retry, Reject or nothing"
-    )
+    if fault := fault_of(answer):
+        return Reject(f"Misbehaved: {type(handler.handler).__name__}.handle returned {fault}")
+    return Done() if answer is None else cast("Outcome", answer)

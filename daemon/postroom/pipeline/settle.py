@@ -32,10 +32,13 @@ Random = Callable[[], float]
 
 
 def back_off(policy: RetryPolicy, attempt: int, random: Random) -> float:
-    """Return the seconds to wait after the `attempt`-th failure: doubling, limited, jittered."""
-    doublings = min(attempt - 1, 40)
-    wait = min(policy.first * 2**doublings, policy.longest)
-    return float(wait * (1 + JITTER * (2 * random() - 1)))
+    """Return the seconds to wait after the `attempt`-th failure: doubling, jittered, never above the policy's longest.
+
+    At the limit the jitter still spreads: it is taken off, not added.
+    """
+    doublings = min(max(attempt, 1) - 1, 40)
+    wait = min(policy.first * 2.0**doublings, policy.longest / (1 + JITTER))
+    return wait * (1 + JITTER * (2 * random() - 1))
 
 
 def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datetime, random: Random) -> Verdict:
@@ -49,11 +52,10 @@ def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datet
             return Verdict(DeliveryState.DEAD, error=reason[:LONGEST_NOTE])
         case Retry(reason, after):
             if delivery.attempt >= policy.attempts + delivery.granted:
-                return Verdict(
-                    DeliveryState.DEAD, error=f"attempt {delivery.attempt} was the last: {reason}"[:LONGEST_NOTE]
-                )
-            wait = back_off(policy, delivery.attempt - delivery.granted, random) if after is None else max(after, 0.0)
-            due = now + timedelta(seconds=min(wait, policy.longest) if after is not None else wait)
+                last = f"attempt {delivery.attempt} was the last: {reason}"
+                return Verdict(DeliveryState.DEAD, error=last[:LONGEST_NOTE])
+            wait = back_off(policy, delivery.attempt - delivery.granted, random) if after is None else after
+            due = now + timedelta(seconds=min(max(wait, 0.0), policy.longest))
             return Verdict(DeliveryState.READY, due_at=due, error=reason[:LONGEST_NOTE])
         case _:
             assert_never(outcome)
