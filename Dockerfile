@@ -24,8 +24,8 @@ LABEL org.opencontainers.image.title="Postroom" \
       org.opencontainers.image.description="The mailroom for Microsoft 365" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN groupadd --system --gid 10001 postroom \
- && useradd --system --uid 10001 --gid postroom --home-dir /nonexistent --no-create-home \
+RUN groupadd --gid 10001 postroom \
+ && useradd --uid 10001 --gid postroom --home-dir /nonexistent --no-create-home \
     --shell /usr/sbin/nologin postroom \
  && install -d -o postroom -g postroom -m 0700 /var/lib/postroom \
  && install -d -m 0755 /etc/postroom

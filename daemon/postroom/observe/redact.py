@@ -66,8 +66,10 @@ def _cut(text: str) -> str:
 
 def field(key: str, value: Any, depth: int = 0) -> Any:
     """Return what may be logged of `value` under `key`: JSON types only."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, float):
+        return round(value, 4)
     if is_secret_key(key):
         return REDACTED
     if key.lower() in _BODY_KEYS:
