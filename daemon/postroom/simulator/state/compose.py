@@ -69,10 +69,8 @@ def compose(draft: Draft) -> bytes:
     inline = [_enclosed(one) for one in draft.enclosures if one.inline]
     others = [_enclosed(one) for one in draft.enclosures if not one.inline]
     whole = _multipart("mixed", [_multipart("related", [body, *inline]), *others])
-    for name, value in _fields(draft):
-        whole[name] = value
-    whole["MIME-Version"] = "1.0"
-    return whole.as_bytes(policy=_CRLF)
+    fields = "".join(f"{name}: {value}\r\n" for name, value in [*_fields(draft), ("MIME-Version", "1.0")])
+    return fields.encode("utf-8") + whole.as_bytes(policy=_CRLF)
 
 
 def take_apart(contents: Contents, message: StoredMessage, envelope: Envelope) -> Draft:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -46,10 +45,6 @@ class Contents:
     def raw(self, message: StoredMessage) -> bytes:
         """Read the whole MIME."""
         return self._spool.get(message.mime_at)
-
-    def chunks(self, message: StoredMessage) -> Iterator[bytes]:
-        """Yield the MIME in pieces."""
-        return self._spool.chunks(message.mime_at)
 
     def header_block(self, message: StoredMessage, envelope: Envelope) -> bytes:
         """Read the header block."""

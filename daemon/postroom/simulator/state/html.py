@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,11 +54,14 @@ def _behind(source: str, wanted: str, at: int) -> int:
     return len(source) if found < 0 else found + len(wanted)
 
 
-def to_text(source: str) -> str:
-    """Return the readable text of HTML."""
-    words = (
-        "\n" if piece.name in _BREAKS else "" if piece.name else piece.text for piece in _pieces(source, _SWALLOWED)
-    )
+def to_text(source: str, enough: int = sys.maxsize) -> str:
+    """Return the readable text of HTML, or its beginning when `enough` characters will do."""
+    words: list[str] = []
+    for piece in _pieces(source, _SWALLOWED):
+        words.append("\n" if piece.name in _BREAKS else "" if piece.name else piece.text)
+        enough -= len(words[-1].strip())
+        if enough < 0:
+            break
     text = _SPACES.sub(" ", html.unescape("".join(words)).replace("\xa0", " "))
     return _BLANK_LINES.sub("\n\n", text).strip()
 

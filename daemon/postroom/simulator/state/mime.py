@@ -28,6 +28,7 @@ MAX_DEPTH = 30
 MAX_PARTS = 1000
 MAX_PREVIEW = 255
 _PREVIEW_BYTES = 16 * 1024
+_NEWLINE = 0x0A
 _MAX_SUBJECT = 2000
 _MAX_NAME = 255
 
@@ -94,10 +95,12 @@ class _Parts:
     def _split(self, entity: _Entity, boundary: str) -> list[tuple[int, int]]:
         """Return where the parts of a multipart begin and end; a missing end is the end of the whole."""
         mark = re.escape(boundary[:200].encode("utf-8"))
-        delimiter = re.compile(rb"(?:(?<=\n)|\A)--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
+        delimiter = re.compile(rb"--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
         found: list[tuple[int, int]] = []
         begin: int | None = None
         for match in delimiter.finditer(self.raw, entity.start, entity.end):
+            if match.start() > entity.start and self.raw[match.start() - 1] != _NEWLINE:
+                continue
             if begin is not None:
                 found.append((begin, max(begin, _before_newline(self.raw, match.start()))))
             begin = None if match[1] else match.end()
@@ -190,5 +193,5 @@ def _preview(raw: bytes, text: Part | None, rich: Part | None) -> str:
         return ""
     piece = decode_transfer(raw[part.start : min(part.end, part.start + _PREVIEW_BYTES)], part.encoding)
     words = decode_text(piece, part.charset)
-    words = html.to_text(words) if part is rich else words
+    words = html.to_text(words, MAX_PREVIEW * 2) if part is rich else words
     return " ".join(words[: MAX_PREVIEW * 8].split())[:MAX_PREVIEW]

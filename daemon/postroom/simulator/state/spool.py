@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import struct
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 _LENGTH = struct.Struct(">Q")
 _HEAD = 4096
-_CHUNK = 256 * 1024
 
 
 class Spool:
@@ -43,12 +41,6 @@ class Spool:
     def slice(self, at: int, start: int, end: int) -> bytes:
         """Return bytes `start` to `end` of a record."""
         return self._read(at + _LENGTH.size + start, end - start)
-
-    def chunks(self, at: int) -> Iterator[bytes]:
-        """Yield a record in pieces of at most 256 KiB."""
-        (length,) = _LENGTH.unpack(self._read(at, _LENGTH.size))
-        for start in range(0, length, _CHUNK):
-            yield self.slice(at, start, min(start + _CHUNK, length))
 
     def _read(self, at: int, size: int) -> bytes:
         """Read exactly `size` bytes: one call may return less than asked for."""
