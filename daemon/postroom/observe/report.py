@@ -19,7 +19,10 @@ REMIND = 15 * 60.0
 SUMMARY = 60.0
 """Seconds between two lines that sum up what was done without a word."""
 
-WARNINGS = frozenset({"resync", "retry", "fallback"})
+LONG_WAIT = 60.0
+"""Seconds before a Graph request is sent again from which an operator hears of it."""
+
+WARNINGS = frozenset({"resync", "fallback"})
 ERRORS = frozenset({"reload_failed"})
 
 
@@ -164,7 +167,8 @@ class Report:
     def _retry(self, fields: dict[str, Any]) -> None:
         status = fields.get("status")
         self.metrics.retry(status if isinstance(status, int) else 0)
-        self._say("retry", fields)
+        self._tally("graph_retries")
+        (self.log.warning if fields.get("wait", 0.0) >= LONG_WAIT else self.log.debug)("retry", **fields)
 
     def _say(self, name: str, fields: dict[str, Any]) -> None:
         level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info

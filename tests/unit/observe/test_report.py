@@ -134,7 +134,16 @@ def test_a_refused_reload_is_an_error_and_shows_in_the_metrics_until_one_works(d
     assert [line["level"] for line in lines()] == ["error", "info"]
 
 
-@pytest.mark.parametrize("name", ["resync", "retry", "fallback"])
+@pytest.mark.parametrize(("wait", "level"), [(2.5, "debug"), (300.0, "warning")])
+def test_a_throttled_tenant_does_not_flood_the_log_but_a_long_wait_is_said(desk, lines, wait, level):
+    desk.report.event("retry", tenant="default", mailbox="a@b", status=429, wait=wait)
+    desk.report.sum_up()
+    assert [line["level"] for line in lines()] == [level, "info"]
+    assert lines()[1]["graph_retries"] == 1
+    assert sample(desk, "postroom_graph_retries_total", status="429") == 1
+
+
+@pytest.mark.parametrize("name", ["resync", "fallback"])
 def test_what_an_operator_may_want_to_look_at_is_a_warning(desk, lines, name):
     desk.report.event(name, mailbox="a@b", folder="Inbox", status=429)
     assert lines()[0]["level"] == "warning"
