@@ -1,0 +1,163 @@
+"""`postroom simulate`: a simulated Microsoft 365 tenant in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from postroom.errors import ExitCode
+from postroom.simulator.listen import Place, parse_place
+from postroom.simulator.seed import seed
+from postroom.simulator.server import SimulatedTenant
+from postroom.simulator.tls import write_private
+
+DEFAULT_MAILBOXES = (
+    "invoices@contoso.example",
+    "support@contoso.example",
+    "dmarc@contoso.example",
+    "orders@contoso.example",
+)
+
+
+class PlaceType(click.ParamType[Place]):
+    """``host:port`` on the command line."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """Read it, or say what it should look like."""
+        try:
+            return value if isinstance(value, Place) else parse_place(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        local, at, domain = value.rpartition("@")
+        if not (local and at and domain) or any(character.isspace() for character in value):
+            raise click.BadParameter(f"{value!r} is not a mail address, such as invoices@contoso.example")
+    return tuple({value.lower(): value for value in values}.values()) or DEFAULT_MAILBOXES
+
+
+@click.command(
+    epilog="Examples:  postroom simulate   |   postroom simulate --seed mails/ --mailbox invoices@contoso.example   "
+    "|   postroom simulate --listen 127.0.0.1:8443 --smtp 127.0.0.1:2525 --json"
+)
+@click.option(
+    "--listen",
+    type=PlaceType(),
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where sign-in and Graph are served over HTTPS; port 0 takes a free one.",
+)
+@click.option(
+    "--smtp",
+    type=PlaceType(),
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where mail is taken in.",
+)
+@click.option(
+    "--mailbox",
+    "mailboxes",
+    multiple=True,
+    callback=_addresses,
+    metavar="ADDRESS",
+    help="A mailbox of the tenant; give the option several times for several. [default: invoices@, support@, dmarc@ "
+    "and orders@contoso.example]",
+)
+@click.option(
+    "--seed",
+    "seed_directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Deliver the .eml files of a directory first. A subfolder named after a mailbox goes there, other files go to "
+    "the first mailbox.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything a client needs as one line of JSON.")
+@click.option("--allow-remote", is_flag=True, help="Allow addresses that other machines can reach.")
+def simulate(
+    *,
+    listen: Place,
+    smtp: Place,
+    mailboxes: tuple[str, ...],
+    seed_directory: Path | None,
+    as_json: bool,
+    allow_remote: bool,
+) -> int:
+    """Run a simulated Microsoft 365 tenant on this machine until SIGTERM or Ctrl-C.
+
+    It has a sign-in that really checks secrets, certificates and federated tokens, mailboxes behind Microsoft Graph,
+    and an SMTP listener that mail comes in by. Certificates, ids and secrets are new at every start; nothing is kept.
+    """
+    for name, place in (("--listen", listen), ("--smtp", smtp)):
+        if not (allow_remote or place.is_loopback):
+            raise click.UsageError(
+                f"{name} {place} can be reached by other machines, and everybody could send mail to this tenant. Use "
+                "127.0.0.1, or say --allow-remote if that is what you want."
+            )
+    with tempfile.TemporaryDirectory(prefix="postroom-simulate-", ignore_cleanup_errors=True) as directory:
+        tenant = SimulatedTenant(Path(directory), mailboxes=mailboxes, listen=str(listen), smtp=str(smtp))
+        return asyncio.run(_serve(tenant, seed_directory, as_json))
+
+
+async def _serve(tenant: SimulatedTenant, seed_directory: Path | None, as_json: bool) -> int:
+    """Run the tenant until a signal comes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with tenant:
+        if seed_directory is not None:
+            await _fill(tenant, seed_directory)
+        file = write_private(tenant.directory / "postroom.yaml", tenant.config_text().encode())
+        if as_json:
+            click.echo(json.dumps({**tenant.describe(), "config_file": str(file)}))
+        else:
+            _show(tenant, file)
+        await stop.wait()
+    return ExitCode.OK
+
+
+async def _fill(tenant: SimulatedTenant, directory: Path) -> None:
+    report = await seed(directory, tenant.mailboxes, tenant.deliver)
+    for problem in report.problems:
+        click.echo(f"warning: not delivered: {problem}", err=True)
+    click.echo(f"{report.delivered} mails delivered from {directory}", err=True)
+
+
+def _show(tenant: SimulatedTenant, file: Path) -> None:
+    """Tell a person what is there and what to type next; what is meant for copying is not wrapped."""
+    console = Console(highlight=False, soft_wrap=True)
+    rows = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("sign-in, Graph", tenant.graph),
+        ("SMTP", tenant.smtp),
+        ("mailboxes", ", ".join(tenant.mailboxes)),
+        ("trust", str(tenant.ca_file)),
+    ):
+        rows.add_row(Text(name, style="bold"), Text(value))
+    console.print(Panel(rows, title="Simulated tenant", title_align="left", expand=False))
+    console.print("\nA configuration for it:\n", style="bold")
+    console.print(Text(tenant.config_text()))
+    console.print("It is also in a file, so in another terminal:\n", style="bold")
+    console.print(Text(f"  postroom run -c {file}"))
+    console.print("\nSend it a mail:\n", style="bold")
+    console.print(Text(f"  {_send_command(tenant)}"))
+    console.print("\nCtrl-C stops it; nothing is kept.", style="dim")
+
+
+def _send_command(tenant: SimulatedTenant) -> str:
+    return (
+        f"printf 'Subject: Hello\\r\\n\\r\\nHello.\\r\\n' | curl smtp://{tenant.smtp} --mail-from you@home.example "
+        f"--mail-rcpt {tenant.mailboxes[0]} -T -"
+    )
