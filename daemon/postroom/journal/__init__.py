@@ -1,5 +1,6 @@
 """The journal: what was seen, what happened to it, and where to go on. Opened by `open_journal`."""
 
 from postroom.journal.store import SqlJournal, open_journal
+from postroom.journal.views import JournalViews
 
-__all__ = ["SqlJournal", "open_journal"]
+__all__ = ["JournalViews", "SqlJournal", "open_journal"]

@@ -111,6 +111,11 @@ def decode_actions(actions: str) -> tuple[MailAction, ...]:
     return tuple(_action(*item.popitem()) for item in msgspec.json.decode(actions, type=list[dict[str, Any]]))
 
 
+def action_kinds(actions: str) -> tuple[str, ...]:
+    """Return the kinds of recorded mail actions, such as ``move_to``, also of those this program does not know."""
+    return tuple(kind for item in msgspec.json.decode(actions, type=list[dict[str, Any]]) for kind in item)
+
+
 def _action(kind: str, value: Any) -> MailAction:
     match kind:
         case "mark_read":

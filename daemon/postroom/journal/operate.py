@@ -1,0 +1,77 @@
+"""An operator's word on deliveries: run them again, or give them up. All that is asked for, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from postroom.errors import PostroomError
+from postroom.journal.codec import clean, micros
+from postroom.journal.statement import PreparedIn
+from postroom.journal.tables import deliveries
+from postroom.model import DeliveryState
+
+_STATES = PreparedIn(
+    lambda items: (
+        select(deliveries.c.id, deliveries.c.state)
+        .where(deliveries.c.id.in_(items))
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+)
+_RETRIED = frozenset({DeliveryState.READY, DeliveryState.DEAD, DeliveryState.DISCARDED})
+_DISCARDED = frozenset({DeliveryState.READY, DeliveryState.DEAD})
+
+
+def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
+    """Make deliveries due now with their policy afresh; returns how many. Attempts go on counting upwards."""
+    wanted = _check(connection, ids, _RETRIED, "retried")
+    change = {
+        "state": DeliveryState.READY.value,
+        "due_at": micros(at),
+        "granted": deliveries.c.attempt,
+        "settled_at": None,
+        "note": "",
+    }
+    for part in _parts(wanted):
+        connection.execute(update(deliveries).where(part).values(change))
+    return len(wanted)
+
+
+def discard(connection: Connection, ids: Sequence[int], reason: str, at: datetime) -> int:
+    """Give deliveries up, remembering why; returns how many."""
+    wanted = _check(connection, ids, _DISCARDED, "discarded")
+    change = {"state": DeliveryState.DISCARDED.value, "settled_at": micros(at), "note": clean(reason)}
+    for part in _parts(wanted):
+        connection.execute(update(deliveries).where(part).values(change))
+    return len(wanted)
+
+
+def select_ids(connection: Connection, *conditions: ColumnElement[bool]) -> list[int]:
+    """Return the ids of the deliveries that fit all conditions."""
+    return [key for (key,) in connection.execute(select(deliveries.c.id).where(*conditions).order_by(deliveries.c.id))]
+
+
+def _parts(ids: Sequence[int]) -> Iterable[ColumnElement[bool]]:
+    return [deliveries.c.id.in_(ids[start : start + 500]) for start in range(0, len(ids), 500)]
+
+
+def _check(connection: Connection, ids: Sequence[int], fit: frozenset[DeliveryState], verb: str) -> list[int]:
+    """Return the ids without repeats; raises PostroomError naming the first ones that are missing or do not fit."""
+    wanted = sorted(set(ids))
+    states = {key: DeliveryState(state) for key, state in _STATES.rows(connection, wanted)}
+    wrong = [
+        f"{key} is {states[key].value}" if key in states else f"{key} does not exist"
+        for key in wanted
+        if states.get(key) not in fit
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""  # noqa: PLR2004 - a line's worth
+        raise PostroomError(
+            f"Nothing was {verb}: delivery {', delivery '.join(wrong[:10])}{more}.",
+            remedy=f"Only deliveries that are {', '.join(sorted(fit))} can be {verb}.",
+        )
+    return wanted

@@ -1,0 +1,131 @@
+"""What the journal shows an operator: frozen rows with aware times in UTC, ready to be printed or made JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from postroom.model import MailAction, Message
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRecord:
+    """A watched folder. `last_error` is that of the last round, or empty when that one went well."""
+
+    id: int
+    name: str
+    walk: str
+    mode: str
+    floor: datetime | None
+    walk_started_at: datetime
+    last_round_at: datetime | None
+    last_error: str
+    last_error_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRecord:
+    """A watched mailbox. `backlog` counts its deliveries that are ``ready``, ``running`` or ``dead``."""
+
+    id: int
+    tenant: str
+    address: str
+    folders: tuple[FolderRecord, ...]
+    backlog: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message in a list.
+
+    Attributes:
+        dispatched: False for mail that was there before Postroom was.
+        deliveries: Handler -> state.
+    """
+
+    id: int
+    mailbox: str
+    folder: str
+    graph_id: str
+    internet_message_id: str
+    received_at: datetime
+    seen_at: datetime
+    dispatched: bool
+    subject: str
+    sender: str
+    deliveries: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """An attempt that did not end well. `outcome` is ``retry``, ``dead`` or ``cut off`` (the end is then not known)."""
+
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery. `granted` is how many of its attempts an operator's retry has forgiven."""
+
+    id: int
+    message_id: int
+    mailbox: str
+    subject: str
+    handler: str
+    rule: str
+    state: str
+    attempt: int
+    granted: int
+    suspect: bool
+    due_at: datetime
+    started_at: datetime | None
+    settled_at: datetime | None
+    error: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """Recorded mail actions of one origin."""
+
+    id: int
+    origin: str
+    actions: tuple[MailAction, ...]
+    state: str
+    attempt: int
+    due_at: datetime
+    settled_at: datetime | None
+    error: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDetail:
+    """A message with everything that is known of it.
+
+    Attributes:
+        snapshot: As it was when last routed; None for mail that was never dispatched.
+        rules: Name of each rule that matched -> the handlers it named.
+        attempts: Delivery id -> its attempts that did not end well.
+    """
+
+    record: MessageRecord
+    snapshot: Message | None
+    rules: Mapping[str, tuple[str, ...]]
+    deliveries: tuple[DeliveryRecord, ...]
+    attempts: Mapping[int, tuple[AttemptRecord, ...]]
+    actions: tuple[ActionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts: (handler, state) -> deliveries, and (kind such as ``move_to``, state) -> mail actions."""
+
+    messages: int
+    deliveries: Mapping[tuple[str, str], int]
+    actions: Mapping[tuple[str, str], int]

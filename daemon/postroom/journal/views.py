@@ -1,0 +1,70 @@
+"""The operator's side of the journal: what the command line and the console ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from postroom.journal import operate, queries
+from postroom.journal.records import DeliveryRecord, MailboxRecord, MessageDetail, MessageRecord, Summary
+from postroom.journal.store import SqlJournal
+from postroom.model import DeliveryState
+
+
+class JournalViews:
+    """Lists and details, and the operator's word. May raise JournalError. Empty filters let everything through."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self._database = journal.database
+
+    async def mailboxes(self) -> list[MailboxRecord]:
+        """Return every mailbox with its folders and backlog."""
+        return await self._database.read(queries.list_mailboxes)
+
+    async def messages(
+        self, *, mailbox: str = "", state: DeliveryState | None = None, text: str = "", limit: int = 50
+    ) -> list[MessageRecord]:
+        """Return messages, newest first: those with a delivery in `state`, with `text` in subject or sender."""
+        return await self._database.read(queries.list_messages, mailbox, state, text, limit)
+
+    async def find(self, key: str) -> list[MessageDetail]:
+        """Return the message with this id of ours or Graph's, or those with this internet message id; maybe none."""
+        return await self._database.read(queries.find_messages, key)
+
+    async def deliveries(
+        self, *, state: DeliveryState | None = None, handler: str = "", mailbox: str = "", limit: int = 50
+    ) -> list[DeliveryRecord]:
+        """Return deliveries, newest first."""
+        conditions = queries.filters(state, handler, mailbox)
+        return await self._database.read(queries.list_deliveries, *conditions, limit=limit)
+
+    async def summary(self) -> Summary:
+        """Return counts of messages, of deliveries by handler and state, of mail actions by kind and state."""
+        return await self._database.read(queries.summarise)
+
+    async def retry(self, ids: Sequence[int], at: datetime) -> int:
+        """Make deliveries (ready, dead or discarded) due at `at`, their retry policy afresh; returns how many.
+
+        Raises:
+            PostroomError: One is missing or in another state; nothing was changed then.
+        """
+        return await self._database.write(operate.retry, ids, at)
+
+    async def retry_dead(self, at: datetime, *, handler: str = "", mailbox: str = "") -> int:
+        """Make all dead letters that fit due at `at`, their retry policy afresh; returns how many."""
+        conditions = queries.filters(DeliveryState.DEAD, handler, mailbox)
+
+        def work(connection: Connection) -> int:
+            return operate.retry(connection, operate.select_ids(connection, *conditions), at)
+
+        return await self._database.write(work)
+
+    async def discard(self, ids: Sequence[int], reason: str, at: datetime) -> int:
+        """Give deliveries (ready or dead) up, remembering why; returns how many.
+
+        Raises:
+            PostroomError: One is missing or in another state; nothing was changed then.
+        """
+        return await self._database.write(operate.discard, ids, reason, at)
