@@ -136,8 +136,9 @@ def metadata(message: Message, context: Context) -> dict[str, str]:
 
 def one_line(text: str) -> str:
     """Make `text` fit for a variable: control characters become spaces, and what UTF-8 cannot say becomes ``?``."""
-    plain = "".join(" " if ord(one) < ord(" ") or one in "\x7f\x85\u2028\u2029" else one for one in text)
-    return plain[:LONGEST_VARIABLE].encode("utf-8", "replace").decode()
+    short = text[:LONGEST_VARIABLE]
+    plain = "".join(" " if ord(one) < ord(" ") or one in "\x7f\x85\u2028\u2029" else one for one in short)
+    return plain.encode("utf-8", "replace").decode()
 
 
 def verdict(ended: Ended, program: str, on_error: Literal["retry", "reject"]) -> Outcome:

@@ -37,14 +37,15 @@ async def run(
     Cancelled, it sends TERM to the group and, after `kill_after` seconds, KILL. Raises OSError when it cannot start.
     """
     with stdin.open("rb") as source:
-        transport, leash = await asyncio.get_running_loop().subprocess_exec(
+        starting = asyncio.get_running_loop().subprocess_exec(
             _Leash, *argv, stdin=source, env=dict(environment), cwd=directory, start_new_session=True
         )
+        transport, leash = await _started(asyncio.ensure_future(starting), kill_after)
     try:
         await leash.exited.wait()
         await _within(_PIPES_CLOSE_WITHIN, leash.closed)  # a child left behind may hold them open
     except asyncio.CancelledError:
-        await _stop(transport.get_pid(), leash, kill_after)
+        await _stop(transport, leash, kill_after)
         raise
     finally:
         transport.close()
@@ -57,7 +58,7 @@ def last_line(output: bytes) -> str:
     """Return the last line that says something, cut to `LONGEST_LINE`, free of control characters."""
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
     shown = "".join(" " if unicodedata.category(one) in {"Cc", "Cf"} else one for one in lines[-1]) if lines else ""
-    return shown[:LONGEST_LINE]
+    return shown.strip()[:LONGEST_LINE]
 
 
 class _Leash(asyncio.SubprocessProtocol):
@@ -81,13 +82,32 @@ class _Leash(asyncio.SubprocessProtocol):
         self.exited.set()
 
 
+_Running = tuple[asyncio.SubprocessTransport, _Leash]
+
+
 async def _within(seconds: float, event: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):  # waited long enough
         async with asyncio.timeout(seconds):
             await event.wait()
 
 
-async def _stop(group: int, leash: _Leash, kill_after: float) -> None:
+async def _started(starting: asyncio.Future[_Running], kill_after: float) -> _Running:
+    """Wait for the start; when cancelled meanwhile, asyncio alone would kill the program without a word."""
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            transport, leash = starting.result()
+            try:
+                await _stop(transport, leash, kill_after)
+            finally:
+                transport.close()
+        raise
+
+
+async def _stop(transport: asyncio.SubprocessTransport, leash: _Leash, kill_after: float) -> None:
+    group = transport.get_pid()
     _signal(group, signal.SIGTERM)
     try:
         await _within(kill_after, leash.exited)
