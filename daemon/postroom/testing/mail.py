@@ -7,6 +7,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import Any, Literal
 
 from postroom.plugin import Address, Attachment, Body, Message
@@ -67,7 +68,7 @@ class _InMemory:
 
 
 async def make_mime(message: Message, body: Body, attachments: Sequence[Attachment] = ()) -> bytes:
-    """Return the mail as MIME, as Exchange might word it."""
+    """Return the mail as MIME, the same each time."""
     mail = EmailMessage()
     mail["From"] = _one_line(str(message.sender))
     mail["To"] = _one_line(", ".join(map(str, message.to)))
@@ -79,6 +80,8 @@ async def make_mime(message: Message, body: Body, attachments: Sequence[Attachme
         main, _, sub = attachment.content_type.partition("/")
         content = await attachment.read()
         mail.add_attachment(content, maintype=main, subtype=sub, filename=_one_line(attachment.name))
+    if mail.is_multipart():
+        mail.set_boundary(f"=_{sha256(message.id.encode()).hexdigest()[:24]}")
     return mail.as_bytes()
 
 
