@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from postroom.config import Config, ConfiguredHandler, WatchedMailbox
@@ -18,6 +18,9 @@ from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.poll import FolderPoller
 from postroom.ports import Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
+
+NOW_MARGIN = timedelta(minutes=1)
+"""How far `start: now` reaches back: receivedDateTime has whole seconds, of another clock, from before delivery."""
 
 OPEN_LIMIT = 30.0
 """Seconds a handler may take to open, and to close."""
@@ -46,9 +49,7 @@ class Generation:
     connections: dict[str, Connection] = field(default_factory=dict)
 
 
-async def build(
-    config: Config, present: Mapping[str, Connection], *, clock: Clock, report: Report
-) -> Generation:
+async def build(config: Config, present: Mapping[str, Connection], *, clock: Clock, report: Report) -> Generation:
     """Connect and open everything, taking over `present` connections to unchanged tenants.
 
     Raises HandlerError when a handler does not open; what was opened by then is closed again.
@@ -148,7 +149,7 @@ def _floor(mailbox: WatchedMailbox, now: datetime) -> datetime | None:
     """Mail received before this is remembered but not dispatched when the folder is first walked."""
     if mailbox.start == "all":
         return None
-    return now if mailbox.start == "now" else mailbox.start
+    return now - NOW_MARGIN if mailbox.start == "now" else mailbox.start
 
 
 async def put_away(generation: Generation, *, keep: Mapping[str, Connection]) -> None:

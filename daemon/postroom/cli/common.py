@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from postroom import config
+from postroom.journal import JournalViews, open_journal
+from postroom.model import DeliveryState
 from postroom.registry import HandlerRegistry
 
 T = TypeVar("T")
@@ -64,3 +66,20 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on standard output."""
     Console().print(table(title, columns, rows))
+
+
+async def with_views(path: Path, use: Callable[[JournalViews], Coroutine[Any, Any, T]]) -> T:
+    """Open the journal of the configuration at `path` beside a running daemon, use it, and close it."""
+    journal = await open_journal(load(path).journal, exclusive=False)
+    try:
+        return await use(JournalViews(journal))
+    finally:
+        await journal.close()
+
+
+def state_option(command: F) -> F:
+    """Add `--state` and its short form `--dead`."""
+    states = click.Choice([state.value for state in DeliveryState])
+    dead = click.option("--dead", "state", flag_value=DeliveryState.DEAD.value, help="Short for --state dead.")
+    option = click.option("--state", type=states, default=None, help="Only with a delivery in this state.")
+    return option(dead(command))

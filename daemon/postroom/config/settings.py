@@ -44,7 +44,7 @@ class Limits:
 class LogSettings:
     """How much is logged, and in which form."""
 
-    level: str = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = "auto"
 
 

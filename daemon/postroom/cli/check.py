@@ -1,0 +1,81 @@
+"""`postroom check`: everything that is wrong with a configuration, in one run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from postroom.cli.common import config_option, json_option, load, print_json, run_async
+from postroom.config import Config
+from postroom.errors import ConfigError, ExitCode, Problem
+
+Online = Callable[[Config], Awaitable[list[Problem]]]
+"""Tries the configuration against the real thing (sign-in, mailboxes, folders) and returns what is wrong."""
+
+_COLORS = {"error": "red", "warning": "yellow"}
+
+ONLINE_LIMIT = 120.0
+"""Seconds for all of `--online`."""
+
+
+def check_command(online: Online | None = None) -> click.Command:
+    """Make the command; without `online` there is no option of that name."""
+
+    @click.command("check")
+    @config_option
+    @json_option
+    def command(path: Path, as_json: bool, try_it: bool = False) -> int:
+        """Check a configuration and say everything that is wrong with it.
+
+        Problems are explained in docs/reference/problems.md. Warnings alone are no failure. Exit code 78 when the file
+        is wrong, 1 when --online finds it does not work.
+        """
+        try:
+            config = load(path)
+        except ConfigError as error:
+            _show(path, error.problems, as_json)
+            return ExitCode.CONFIG
+        found = run_async(_tried(online, config)) if online is not None and try_it else []
+        _show(path, (*config.warnings, *found), as_json, _summary(config))
+        return ExitCode.FAILED if _errors(found) else ExitCode.OK
+
+    if online is not None:
+        flag = "Also sign in, and look for the mailboxes and their folders."
+        command = click.option("--online", "try_it", is_flag=True, help=flag)(command)
+    return command
+
+
+async def _tried(online: Online, config: Config) -> list[Problem]:
+    async with asyncio.timeout(ONLINE_LIMIT):
+        return await online(config)
+
+
+def _errors(problems: Sequence[Problem]) -> int:
+    return sum(problem.severity == "error" for problem in problems)
+
+
+def _summary(config: Config) -> str:
+    rules = sum(len(mailbox.rules) for mailbox in config.mailboxes)
+    counts = ((len(config.mailboxes), "mailboxes"), (rules, "rules"), (len(config.handlers), "handlers"))
+    return ", ".join(f"{count} {noun}" for count, noun in counts)
+
+
+def _show(path: Path, problems: Sequence[Problem], as_json: bool, summary: str = "") -> None:
+    errors = _errors(problems)
+    if as_json:
+        print_json({"file": str(path), "ok": not errors, "problems": [asdict(problem) for problem in problems]})
+        return
+    for problem in problems:
+        # The place stands first, where editors and terminals look for it to jump there.
+        click.secho(
+            str(problem) if problem.severity == "error" else f"{problem} (warning)", fg=_COLORS[problem.severity]
+        )
+    counted = f"{errors} errors, {len(problems) - errors} warnings"
+    click.echo(f"{path}: {counted}" if errors else f"{path}: ready ({summary}; {counted})")
+
+
+check = check_command()

@@ -1,0 +1,77 @@
+"""`postroom deliveries`: look at deliveries; give dead letters another chance, or give them up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from postroom.cli.common import config_option, json_option, print_json, run_async, show_table, state_option, with_views
+from postroom.journal.records import DeliveryRecord
+
+
+@click.group()
+def deliveries() -> None:
+    """Look at deliveries; retry or discard dead letters."""
+
+
+mailbox_option = click.option("--mailbox", default="", metavar="ADDRESS", help="Only this mailbox.")
+handler_option = click.option("--handler", default="", metavar="NAME", help="Only this configured handler.")
+
+
+@deliveries.command("list")
+@config_option
+@state_option
+@handler_option
+@mailbox_option
+@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@json_option
+def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit: int, as_json: bool) -> None:
+    """List deliveries, newest first. `--dead` lists the dead letters."""
+    found = run_async(
+        with_views(path, lambda views: views.deliveries(state=state, handler=handler, mailbox=mailbox, limit=limit))
+    )
+    if as_json:
+        print_json([asdict(delivery) for delivery in found])
+        return
+    columns = ("id", "message", "mailbox", "subject", "handler", "state", "attempt", "note or error")
+    show_table("Deliveries", columns, [_row(delivery) for delivery in found])
+
+
+def _row(each: DeliveryRecord) -> tuple[object, ...]:
+    words = each.error or each.note
+    return each.id, each.message_id, each.mailbox, each.subject, each.handler, each.state, each.attempt, words
+
+
+@deliveries.command()
+@config_option
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
+@click.option("--all-dead", is_flag=True, help="Every dead letter that the filters let through.")
+@handler_option
+@mailbox_option
+def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbox: str) -> None:
+    """Run deliveries again, now, with their retry policy afresh.
+
+    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key.
+    """
+    if bool(ids) == all_dead:
+        raise click.UsageError("Name deliveries by their ids, or say --all-dead.")
+    now = datetime.now(UTC)
+    if ids:
+        count = run_async(with_views(path, lambda views: views.retry(ids, now)))
+    else:
+        count = run_async(with_views(path, lambda views: views.retry_dead(now, handler=handler, mailbox=mailbox)))
+    click.echo(f"{count} deliveries are ready again.")
+
+
+@deliveries.command()
+@config_option
+@click.argument("ids", metavar="ID...", nargs=-1, type=int, required=True)
+@click.option("--reason", required=True, help="Why; kept in the journal.")
+def discard(path: Path, ids: tuple[int, ...], reason: str) -> None:
+    """Give deliveries up: they are never run again, unless `retry` says so."""
+    count = run_async(with_views(path, lambda views: views.discard(ids, reason, datetime.now(UTC))))
+    click.echo(f"{count} deliveries are discarded.")

@@ -1,0 +1,71 @@
+"""`postroom health`: ask a running daemon how it is; for people, scripts and a container's HEALTHCHECK."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from postroom.cli.common import config_option, json_option, load, print_json, show_table
+from postroom.errors import ExitCode, PostroomError
+
+LIMIT = 4.0
+"""Seconds to wait for the answer: a HEALTHCHECK has five."""
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from the configuration, not listened on
+
+
+@click.command()
+@config_option
+@json_option
+def health(path: Path, as_json: bool) -> int:
+    """Ask the daemon's console whether all is well.
+
+    Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody answers.
+    """
+    listen = load(path).console
+    if listen is None:
+        raise PostroomError(
+            "This configuration has no console to ask.", remedy="Add `console: {listen: 127.0.0.1:8642}`."
+        )
+    host = EVERYWHERE.get(listen.host, listen.host)
+    status, snapshot = _ask(f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/healthz")
+    if as_json:
+        print_json(snapshot)
+    else:
+        _show(snapshot)
+    return ExitCode.OK if status == 200 else ExitCode.FAILED  # noqa: PLR2004 - HTTP
+
+
+def _ask(url: str) -> tuple[int, dict[str, Any]]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=LIMIT) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except (OSError, ValueError) as error:
+        raise Unanswered(
+            f"No daemon answers at {url}: {error}.", remedy="Is it running? `systemctl status postroom` tells."
+        ) from error
+
+
+class Unanswered(PostroomError):
+    """Nobody listens where the console should be."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale")
+PROBLEMS = ("id", "where", "what", "what_to_do", "since", "count")
+
+
+def _show(snapshot: dict[str, Any]) -> None:
+    click.echo(f"{snapshot['status']} ({snapshot['phase']})")
+    show_table("Folders", FOLDERS, [[each[column] for column in FOLDERS] for each in snapshot["mailboxes"]])
+    if snapshot["problems"]:
+        show_table("Problems", PROBLEMS, [[each[column] for column in PROBLEMS] for each in snapshot["problems"]])

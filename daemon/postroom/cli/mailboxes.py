@@ -1,0 +1,36 @@
+"""`postroom mailboxes`: the watched mailboxes as the journal knows them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from postroom.cli.common import config_option, json_option, print_json, run_async, show_table, with_views
+from postroom.journal.records import FolderRecord, MailboxRecord
+
+
+@click.group()
+def mailboxes() -> None:
+    """Look at the watched mailboxes."""
+
+
+@mailboxes.command("list")
+@config_option
+@json_option
+def list_mailboxes(path: Path, as_json: bool) -> None:
+    """List mailboxes and folders: when each was last walked, what is waiting, what went wrong."""
+    found = run_async(with_views(path, lambda views: views.mailboxes()))
+    if as_json:
+        print_json([asdict(mailbox) for mailbox in found])
+        return
+    rows = [_row(mailbox, folder) for mailbox in found for folder in mailbox.folders]
+    show_table("Mailboxes", ("mailbox", "folder", "last round", "mode", "waiting", "dead", "last error"), rows)
+
+
+def _row(mailbox: MailboxRecord, folder: FolderRecord) -> tuple[object, ...]:
+    waiting = mailbox.backlog.get("ready", 0) + mailbox.backlog.get("running", 0)
+    last = folder.last_round_at.isoformat(timespec="seconds") if folder.last_round_at else "never"
+    mode = folder.mode if folder.walk == "round" else f"{folder.mode}, first walk"
+    return mailbox.address, folder.name, last, mode, waiting, mailbox.backlog.get("dead", 0), folder.last_error

@@ -1,0 +1,185 @@
+"""`postroom messages`: what was seen, what became of it, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from postroom.cli.common import (
+    config_option,
+    json_option,
+    load,
+    print_json,
+    run_async,
+    show_table,
+    state_option,
+    with_views,
+)
+from postroom.config import Config
+from postroom.errors import PostroomError
+from postroom.journal.records import MessageDetail, MessageRecord
+from postroom.pipeline.route import Finding, route
+
+
+@click.group()
+def messages() -> None:
+    """Look at messages and at what became of them."""
+
+
+@messages.command("list")
+@config_option
+@click.option("--mailbox", default="", metavar="ADDRESS", help="Only this mailbox.")
+@state_option
+@click.option("--text", default="", help="Only those with this text in subject or sender.")
+@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@json_option
+def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int, as_json: bool) -> None:
+    """List messages, newest first, with the state of their deliveries."""
+    found = run_async(
+        with_views(path, lambda views: views.messages(mailbox=mailbox, state=state, text=text, limit=limit))
+    )
+    if as_json:
+        print_json([asdict(message) for message in found])
+        return
+    columns = ("id", "received", "mailbox", "from", "subject", "deliveries")
+    show_table("Messages", columns, [_row(message) for message in found])
+
+
+def _row(message: MessageRecord) -> tuple[object, ...]:
+    received = message.received_at.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+    became = ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
+    if not message.dispatched:
+        became = "was there before"
+    return message.id, received, message.mailbox, message.sender, message.subject, became or "no handler"
+
+
+def _find(path: Path, key: str) -> list[MessageDetail]:
+    found = run_async(with_views(path, lambda views: views.find(key)))
+    if not found:
+        raise PostroomError(
+            f"The journal has no message {key!r}.",
+            remedy="Give the id that `postroom messages list` shows, Graph's id, or the Message-ID of the mail.",
+        )
+    return found
+
+
+@messages.command()
+@config_option
+@click.argument("message")
+@json_option
+def show(path: Path, message: str, as_json: bool) -> None:
+    """Show everything that is known of a MESSAGE: its id here, Graph's id, or its Message-ID."""
+    found = _find(path, message)
+    if as_json:
+        print_json([_as_json(each) for each in found])
+        return
+    for each in found:
+        _show(each)
+
+
+def _as_json(detail: MessageDetail) -> dict[str, Any]:
+    """Name each mail action's kind, which `asdict` alone would lose."""
+    actions = [
+        {**asdict(each), "actions": [{"kind": type(action).__name__, **asdict(action)} for action in each.actions]}
+        for each in detail.actions
+    ]
+    return {**asdict(detail), "actions": actions}
+
+
+def _show(detail: MessageDetail) -> None:
+    record, snapshot = detail.record, detail.snapshot
+    facts: list[tuple[str, object]] = [
+        ("id", record.id),
+        ("mailbox", record.mailbox),
+        ("folder", record.folder),
+        ("from", record.sender),
+        ("subject", record.subject),
+        ("received", record.received_at),
+        ("seen", record.seen_at),
+        ("Message-ID", record.internet_message_id),
+        ("Graph id", record.graph_id),
+        ("rules", ", ".join(detail.rules) or "none matched"),
+    ]
+    if snapshot is not None:
+        facts.insert(4, ("to", ", ".join(map(str, snapshot.to))))
+    if not record.dispatched:
+        facts.append(("dispatched", "no: it was there before Postroom was (start)"))
+    show_table(f"Message {record.id}", ("what", "value"), facts)
+    columns = ("id", "handler", "rule", "state", "attempt", "due", "note or error")
+    show_table(
+        "Deliveries",
+        columns,
+        [
+            (
+                each.id,
+                each.handler,
+                each.rule,
+                each.state,
+                each.attempt,
+                _due(each.state, each.due_at),
+                each.error or each.note,
+            )
+            for each in detail.deliveries
+        ],
+    )
+    failed = [
+        (delivery, each.attempt, each.outcome, each.ended_at, each.error)
+        for delivery, attempts in detail.attempts.items()
+        for each in attempts
+    ]
+    if failed:
+        show_table("Attempts that failed", ("delivery", "attempt", "outcome", "ended", "error"), failed)
+    if detail.actions:
+        rows = [
+            (each.origin, ", ".join(map(str, each.actions)), each.state, each.attempt, each.error or each.note)
+            for each in detail.actions
+        ]
+        show_table("Mail actions", ("origin", "actions", "state", "attempt", "note or error"), rows)
+
+
+def _due(state: str, due: datetime) -> str:
+    return due.isoformat(sep=" ", timespec="seconds") if state == "ready" else ""
+
+
+@messages.command()
+@config_option
+@click.argument("message")
+@json_option
+def explain(path: Path, message: str, as_json: bool) -> None:
+    """Say, rule by rule, why a MESSAGE matched or did not.
+
+    The rules are those of the configuration now; what was decided when the mail came is in `postroom messages show`.
+    """
+    config = load(path)
+    for detail in _find(path, message):
+        findings = _findings(config, detail)
+        if as_json:
+            print_json({"message": detail.record.id, "rules": [asdict(each) for each in findings]})
+        else:
+            _explain(detail, findings)
+
+
+def _findings(config: Config, detail: MessageDetail) -> tuple[Finding, ...]:
+    record = detail.record
+    if detail.snapshot is None:
+        raise PostroomError(
+            f"Message {record.id} was in {record.mailbox}/{record.folder} before Postroom watched it.",
+            remedy="Such mail is remembered but never looked at; `start: all` in the configuration takes it too.",
+        )
+    rules = next((each.rules for each in config.mailboxes if each.address.lower() == record.mailbox.lower()), None)
+    if rules is None:
+        raise PostroomError(f"{record.mailbox} is not in the configuration any more.")
+    return route(detail.snapshot, rules, datetime.now(UTC)).findings
+
+
+def _explain(detail: MessageDetail, findings: tuple[Finding, ...]) -> None:
+    answers = {True: "matches", False: "does not match", None: "undecided"}
+    for finding in findings:
+        then = "  (matched when the mail came)" if finding.rule in detail.rules else ""
+        click.echo(f"{finding.rule}: {answers[finding.matched]}{then}")
+        for line in finding.why:
+            click.echo(f"    {line}")
