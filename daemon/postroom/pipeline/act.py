@@ -11,8 +11,8 @@ from postroom.errors import JournalError, PostroomError
 from postroom.model import RetryPolicy
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed
+from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
-from postroom.pipeline.stopping import is_being_cancelled
 from postroom.pipeline.wake import Wake
 from postroom.ports import ActionResult, ActionTask, Clock, Journal, Report
 

@@ -10,8 +10,8 @@ from postroom.errors import GraphError, NotFound, PostroomError
 from postroom.model import Delivery, Done, Outcome, Reject, Retry
 from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.legal import fault_of
+from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.settle import back_off
-from postroom.pipeline.stopping import is_being_cancelled
 from postroom.pipeline.threads import in_thread
 from postroom.plugin import Context, Message
 

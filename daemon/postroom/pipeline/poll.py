@@ -7,25 +7,30 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired, Unavailable
-from postroom.model import Message
-from postroom.pipeline.route import as_matched, route
-from postroom.ports import Clock, Entry, Journal, Mail, NewMessage, Page, PageCommit, PageResult, Report, WatchedFolder
+from postroom.pipeline import listing
+from postroom.pipeline.examine import Examiner
+from postroom.pipeline.limits import within
+from postroom.ports import Clock, Journal, Mail, Page, PageCommit, PageResult, Report, WatchedFolder
 from postroom.rule import Rule
-
-LISTING_OVERLAP = timedelta(minutes=15)
-"""How far a listing round reaches back behind the last one: late mail shows up with an earlier receivedDateTime."""
 
 DELTA_RETRY = timedelta(minutes=30)
 """How long a folder stays in listing mode before delta is tried again."""
 
-PAGE_LIMIT = 300.0
-"""Seconds for one page to be fetched, examined and stored; each request in it has its own, shorter limit."""
+STORM = 3
+"""Resets of a folder's delta within `STORM_SPAN` after which it is listed instead for a while."""
 
-SAME_LINK_LIMIT = 3
-"""How often the same nextLink may come back before the round is given up (empty pages in a row are legal)."""
+STORM_SPAN = 3600.0
+
+STEP_LIMIT = 300.0
+"""Seconds for one page to be fetched, and to be stored; each request in it has its own, shorter limit."""
+
+SEEN_LINK_LIMIT = 3
+"""How many links in a row may lead back to where the walk has been (empty pages in a row are legal)."""
+
+_LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyncfoldernotfound"})
+"""What a delta link answers whose folder was deleted; one of the same name may have taken its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,6 @@ class FolderPoller:
     ) -> None:
         self.folder = folder
         self.subject = f"mailbox {folder.mailbox}/{folder.name}"
-        self._rules = rules
         self._mail = mail
         self._journal = journal
         self._clock = clock
@@ -83,7 +87,15 @@ class FolderPoller:
         self._page_size = page_size
         self._delta = delta
         self._dispatched = dispatched
+        self._examiner = Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
         self._listing_until: datetime | None = None
+        self._listing: WatchedFolder | None = None
+        self._resets: list[float] = []
+        self._finishing = False
+
+    def finish(self) -> None:
+        """End the round under way, and any later one, with the page it is at."""
+        self._finishing = True
 
     async def round(self) -> RoundResult:
         """Walk the folder once; GraphError, AuthError and JournalError end it, what was committed stays."""
@@ -92,178 +104,130 @@ class FolderPoller:
         self._choose_mode()
         try:
             result = await self._walk(folder_id)
-        except ResyncRequired as error:
-            await self._restart(error)
+        except (ResyncRequired, QuotaExceeded, NotFound) as error:
+            folder_id = await self._recover(error)
             result = await self._walk(folder_id)
-        except QuotaExceeded as error:
-            self._fall_back(error)
-            result = await self._walk(folder_id)
+        if self.folder.mode == "delta":
+            self._listing = None
         return replace(result, seconds=self._clock.monotonic() - started)
 
     def _choose_mode(self) -> None:
         """Go to listing mode where delta cannot run, and back to delta when it is time to try it again."""
         if not self._delta and self.folder.mode == "delta":
-            self._switch("listing")
+            self.folder = replace(self.folder, mode="listing", link=None, walk="full")
         elif self._delta and self.folder.mode == "listing" and self._time_for_delta():
-            self._switch("delta")
+            self._listing = self.folder
+            self.folder = replace(self.folder, mode="delta", link=None, walk="full")
 
     def _time_for_delta(self) -> bool:
         return self._listing_until is None or self._clock.now() >= self._listing_until
 
-    def _switch(self, mode: Literal["delta", "listing"]) -> None:
-        """Start a full walk in the other mode; what is known is not dispatched again."""
-        self.folder = replace(self.folder, mode=mode, link=None, walk="full")
+    async def _recover(self, error: GraphError) -> str:
+        """Make a second walk possible and return the folder's id for it, or raise `error` where nothing helps."""
+        if self.folder.mode == "listing":
+            raise error
+        if isinstance(error, QuotaExceeded):
+            self._fall_back(error)
+        elif isinstance(error, NotFound) and (self.folder.link is None or error.code.lower() not in _LINK_IS_DEAD):
+            raise error
+        folder_id = await self._mail.folder_id(self.folder.name)
+        if not isinstance(error, QuotaExceeded):
+            await self._restart(error)
+        return folder_id
 
-    def _fall_back(self, error: QuotaExceeded) -> None:
-        """Delta keeps its state in the mailbox; a full mailbox can still be listed."""
+    def _fall_back(self, error: GraphError) -> None:
+        """List instead, from where listing stood if it did; delta keeps its state in the mailbox, listing does not."""
         self._listing_until = self._clock.now() + DELTA_RETRY
-        self._switch("listing")
+        self.folder = self._listing or replace(self.folder, mode="listing", link=None, walk="full")
         self._report.event(
             "fallback", mailbox=self.folder.mailbox, folder=self.folder.name, reason=str(error), mode="listing"
         )
 
-    async def _restart(self, error: ResyncRequired) -> None:
-        now = self._clock.now()
-        await self._journal.restart_walk(self.folder.key, self.folder.floor, now)
-        self.folder = replace(self.folder, link=None, walk="full")
+    async def _restart(self, error: GraphError) -> None:
+        """List the folder again by delta; known mail is suppressed. In a storm of resets delta gets a rest."""
+        now = self._clock.monotonic()
+        self._resets = [*(each for each in self._resets if now - each < STORM_SPAN), now]
         self._report.event(
             "resync", mailbox=self.folder.mailbox, folder=self.folder.name, code=error.code, request_id=error.request_id
         )
+        if len(self._resets) >= STORM:
+            self._fall_back(error)
+            return
+        await self._journal.restart_walk(self.folder.key, self.folder.floor, self._clock.now())
+        self.folder = replace(self.folder, link=None, walk="full")
 
     async def _walk(self, folder_id: str) -> RoundResult:
         """Fetch, store, go on; at most one page is fetched ahead while the one before it is being stored."""
         result = RoundResult()
-        async with self._limit():
-            page = await self._fetch(folder_id, self.folder.link)
-        repeats = 0
-        newest: datetime | None = None
+        start = at = self.folder.link
+        seen, astray = {hash(at)}, 0
+        page = await self._fetch(folder_id, at)
         while True:
-            ahead = self._fetch_ahead(folder_id, page)
-            try:
-                newest = _newest(page, newest)
-                async with self._limit():
-                    result = result.plus(await self._store(page, newest))
-                    if ahead is None:
-                        return result
-                    following = await ahead
-            finally:
-                if ahead is not None and not ahead.done():
-                    ahead.cancel()
-                    await asyncio.gather(ahead, return_exceptions=True)
-            repeats = repeats + 1 if following.next_link and following.next_link == page.next_link else 0
-            if repeats >= SAME_LINK_LIMIT:
-                raise Unavailable(
-                    f"Graph sent the same nextLink {repeats} times for {self.subject}.",
-                    remedy="The round is tried again later; nothing is lost.",
-                    mailbox=self.folder.mailbox,
-                )
-            page = following
+            following, link = self._after(start, at, page)
+            async with self._fetching(folder_id, following) as ahead:
+                result = result.plus(await self._store(page, link, last=following is None))
+                if ahead is None or self._finishing:
+                    return result
+                astray = astray + 1 if hash(following) in seen else 0
+                if astray >= SEEN_LINK_LIMIT:
+                    raise self._unavailable("Graph's links lead in a circle")
+                page = await ahead
+            at = following
+            seen.add(hash(at))
+
+    def _after(self, start: str | None, at: str | None, page: Page) -> tuple[str | None, str | None]:
+        """Return where the walk goes on after `page` (None: it ends) and the link that is stored with it."""
+        if self.folder.mode == "delta":
+            link = page.next_link or page.delta_link
+            if link is None:
+                raise self._unavailable("A page has neither nextLink nor deltaLink")
+            return page.next_link, link
+        floor, now = self.folder.floor, self._clock.now()
+        position = listing.read(at, floor)
+        following = listing.following(position, page, now)
+        if following is None:
+            return None, listing.resting(listing.read(start, floor), position, page, now)
+        return str(following), listing.resumable(following)
 
     @asynccontextmanager
-    async def _limit(self) -> AsyncIterator[None]:
-        limit = asyncio.timeout(PAGE_LIMIT)
+    async def _fetching(self, folder_id: str, at: str | None) -> AsyncIterator[asyncio.Task[Page] | None]:
+        """Fetch the page at `at` meanwhile; the task is never left behind."""
+        if at is None:
+            yield None
+            return
+        task = asyncio.create_task(self._fetch(folder_id, at))
         try:
-            async with limit:
-                yield
-        except TimeoutError as error:
-            raise Unavailable(
-                f"A page of {self.subject} took longer than {PAGE_LIMIT:g} s.",
-                remedy="The round is tried again later; nothing is lost.",
-                mailbox=self.folder.mailbox,
-            ) from error
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-    def _fetch_ahead(self, folder_id: str, page: Page) -> asyncio.Task[Page] | None:
-        return None if page.next_link is None else asyncio.create_task(self._fetch(folder_id, page.next_link))
+    async def _fetch(self, folder_id: str, at: str | None) -> Page:
+        folder = self.folder
+        async with within(STEP_LIMIT, f"to fetch a page of {self.subject}", folder.mailbox):
+            if folder.mode == "delta":
+                return await self._mail.delta_page(folder.name, folder_id, at, self._page_size)
+            position = listing.read(at, folder.floor)
+            return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
 
-    async def _fetch(self, folder_id: str, link: str | None) -> Page:
-        if self.folder.mode == "delta":
-            return await self._mail.delta_page(self.folder.name, folder_id, link, self._page_size)
-        since, link = _listing_start(link, self.folder.floor)
-        return await self._mail.listing_page(self.folder.name, folder_id, link, self._page_size, since)
-
-    async def _store(self, page: Page, newest: datetime | None) -> PageResult:
+    async def _store(self, page: Page, link: str | None, *, last: bool) -> PageResult:
         """Commit a page with the link that follows it; one that changes nothing is not written."""
-        link = page.next_link or page.delta_link
-        last = page.next_link is None
-        if self.folder.mode == "listing":
-            link = _listing_link(self.folder.link, newest, last=last)
-        walk: Literal["full", "round"] = "round" if last else self.folder.walk
-        messages = [message for entry in page.entries for message in await self._examine(entry)]
-        if not messages and link == self.folder.link and walk == self.folder.walk:
+        after = replace(self.folder, link=link, walk="round" if last else self.folder.walk)
+        messages = await self._examiner.examine(self.folder, page.entries)
+        if not messages and after == self.folder:
             return PageResult()
-        result = await self._journal.commit_page(
-            PageCommit(
-                self.folder.key,
-                messages,
-                link,
-                walk,
-                self._clock.now(),
-                self.folder.mode,
-                self.folder.floor,
-            )
-        )
-        self.folder = replace(self.folder, link=link, walk=walk)
+        commit = PageCommit(after.key, messages, link, after.walk, self._clock.now(), after.mode, after.floor)
+        async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
+            result = await self._journal.commit_page(commit)
+        self.folder = after
         self._report.progress(self.subject)
         if result.deliveries or result.actions:
             self._dispatched()
         return result
 
-    async def _examine(self, entry: Entry) -> Sequence[NewMessage]:
-        """Turn an entry into what the journal stores; `@removed` is only a hint (message-delta docs)."""
-        if entry.removed:
-            return ()
-        message = entry.message or await self._complete(entry.id)
-        if message is None:
-            return ()
-        floor = self.folder.floor
-        if self.folder.walk == "full" and floor is not None and message.received_at < floor:
-            return (NewMessage(message, dispatch=False),)
-        return (await self._routed(message),)
-
-    async def _complete(self, message_id: str) -> Message | None:
-        """Read a message whose entry lacks fields: an update; it is only new when the journal does not have it."""
-        if message_id in await self._journal.known(self.folder.key, [message_id]):
-            return None
-        return await self._mail.message(message_id, self.folder.name)
-
-    async def _routed(self, message: Message) -> NewMessage:
-        routing = route(message, self._rules, self._clock.now())
-        if not routing.missing:
-            return NewMessage(message, as_matched(routing.matched))
-        if message.id in await self._journal.known(self.folder.key, [message.id]):
-            return NewMessage(message, as_matched(routing.matched))
-        try:
-            details = await self._mail.details(message.id, routing.missing)
-        except NotFound:
-            return NewMessage(message, as_matched(routing.matched))
-        except GraphError as error:
-            if error.temporary:
-                raise
-            wanted = as_matched((*routing.matched, *routing.undecided))
-            return NewMessage(message, wanted, failure=f"Its rules could not be evaluated: {error}")
-        return NewMessage(message, as_matched(route(message, self._rules, self._clock.now(), details).matched))
-
-
-def _newest(page: Page, newest: datetime | None) -> datetime | None:
-    times = [entry.message.received_at for entry in page.entries if entry.message is not None]
-    return max([*times, *([newest] if newest else [])], default=None)
-
-
-_SINCE = "since:"
-
-
-def _listing_start(link: str | None, floor: datetime | None) -> tuple[datetime | None, str | None]:
-    """Split what the journal keeps in listing mode into where to start and Graph's link."""
-    if link is not None and link.startswith(_SINCE):
-        return datetime.fromisoformat(link.removeprefix(_SINCE)), None
-    return (floor, None) if link is None else (None, link)
-
-
-def _listing_link(present: str | None, newest: datetime | None, *, last: bool) -> str | None:
-    """Return what the journal keeps in listing mode: where the next round starts, changed only when one is complete.
-
-    A listing's nextLink counts items, so it is no place to resume from; an interrupted round starts again.
-    """
-    if not last or newest is None:
-        return present
-    return f"{_SINCE}{(newest - LISTING_OVERLAP).isoformat()}"
+    def _unavailable(self, what: str) -> Unavailable:
+        return Unavailable(
+            f"{what} in {self.subject}.",
+            remedy="The round is tried again later; nothing is lost.",
+            mailbox=self.folder.mailbox,
+        )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from postroom.errors import JournalError
+from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.poll import FolderPoller, RoundResult
 from postroom.ports import Clock, Journal, Report
 
@@ -17,6 +18,9 @@ FIRST_SPREAD = 0.02
 
 LONGEST_BACK_OFF = 600.0
 """Seconds between two tries of a folder that keeps failing, unless its interval is longer."""
+
+LONGEST_PARK = 3600.0
+"""Seconds that a Retry-After may keep a folder from being tried: a mistaken one must not silence it for a day."""
 
 
 @dataclass(order=True, slots=True)
@@ -39,7 +43,7 @@ def next_due(subject: str, interval: float, now: float) -> float:
 def after_failure(interval: float, failures: int, retry_after: float | None) -> float:
     """Return the seconds to wait after the `failures`-th failed round in a row."""
     wait = interval * 2.0 ** min(failures - 1, 16)
-    return max(min(wait, max(LONGEST_BACK_OFF, interval)), retry_after or 0.0)
+    return max(min(wait, max(LONGEST_BACK_OFF, interval)), min(retry_after or 0.0, LONGEST_PARK))
 
 
 class Rounds:
@@ -51,11 +55,14 @@ class Rounds:
         self._report = report
         self._slots = asyncio.Semaphore(at_once)
         self._heap: list[Due] = []
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, tuple[FolderPoller, asyncio.Task[None]]] = {}
         self._generation = 0
 
     def replace(self, pollers: Iterable[tuple[FolderPoller, float]]) -> None:
-        """Watch these folders, each with its poll interval in seconds, from now on and no others."""
+        """Watch these folders, each with its poll interval in seconds, from now on and no others.
+
+        `stop` comes first where folders were watched before: a poller knows its folder as it was when it was made.
+        """
         self._generation += 1
         now = self._clock.monotonic()
         self._heap = [
@@ -72,13 +79,15 @@ class Rounds:
                 heapq.heappush(self._heap, Due(now + 1.0, due.order, due.poller, due.interval, due.failures))
                 continue
             task = asyncio.create_task(self._run(due, self._generation))
-            self._running[due.poller.subject] = task
+            self._running[due.poller.subject] = (due.poller, task)
 
     async def stop(self, limit: float) -> None:
-        """Start no more rounds; let those under way store their page, then cut them off."""
+        """Start no more rounds; let those under way store the page they are at, then cut them off."""
         self._heap.clear()
         self._generation += 1
-        tasks = list(self._running.values())
+        tasks = [task for _, task in self._running.values()]
+        for poller, _ in self._running.values():
+            poller.finish()
         if tasks:
             await asyncio.wait(tasks, timeout=limit)
         for task in tasks:
@@ -86,33 +95,36 @@ class Rounds:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, due: Due, generation: int) -> None:
-        subject = due.poller.subject
+        """Run a round and see to it that there is a next one, whatever happens in this one."""
+        at = self._clock.monotonic() + after_failure(due.interval, due.failures + 1, None)
         try:
             async with self._slots:
-                wait = await self._round(due)
+                if generation == self._generation:
+                    at = await self._round(due)
         finally:
-            self._running.pop(subject, None)
+            self._running.pop(due.poller.subject, None)
             self._report.progress("rounds")
-        if generation == self._generation:
-            heapq.heappush(self._heap, Due(wait, due.order, due.poller, due.interval, due.failures))
+            if generation == self._generation:
+                heapq.heappush(self._heap, Due(at, due.order, due.poller, due.interval, due.failures))
 
     async def _round(self, due: Due) -> float:
         """Run a round and return when the next one is due."""
         poller = due.poller
         try:
             result = await poller.round()
+        except asyncio.CancelledError as error:
+            # Without a stop of ours it is a failure of what the round waited for, and must not end the polling.
+            if is_being_cancelled():
+                raise
+            return await self._failed(due, error)
         except Exception as error:  # noqa: BLE001 - a defect in one folder's round must not end its polling in silence
-            due.failures += 1
-            await self._failed(poller, error)
-            retry_after = getattr(error, "retry_after", None)
-            return self._clock.monotonic() + after_failure(due.interval, due.failures, retry_after)
+            return await self._failed(due, error)
         due.failures = 0
         self._succeeded(poller, result)
         return next_due(poller.subject, due.interval, self._clock.monotonic())
 
     def _succeeded(self, poller: FolderPoller, result: RoundResult) -> None:
         self._report.recovered(poller.subject)
-        self._report.progress(poller.subject)
         self._report.event(
             "round",
             mailbox=poller.folder.mailbox,
@@ -124,12 +136,16 @@ class Rounds:
             seconds=result.seconds,
         )
 
-    async def _failed(self, poller: FolderPoller, error: Exception) -> None:
-        folder = poller.folder
-        self._report.problem(poller.subject, error, mailbox=folder.mailbox, folder=folder.name)
-        if isinstance(error, JournalError):
-            return
-        try:
-            await self._journal.folder_failed(folder.key, str(error) or repr(error), self._clock.now())
-        except JournalError as also:
-            self._report.problem("journal", also)
+    async def _failed(self, due: Due, error: BaseException) -> float:
+        """Say that a round failed, keep it with the folder, and return when to try again."""
+        due.failures += 1
+        retry_after = getattr(error, "retry_after", None)
+        at = self._clock.monotonic() + after_failure(due.interval, due.failures, retry_after)
+        folder = due.poller.folder
+        self._report.problem(due.poller.subject, error, mailbox=folder.mailbox, folder=folder.name)
+        if not isinstance(error, JournalError):
+            try:
+                await self._journal.folder_failed(folder.key, str(error) or repr(error), self._clock.now())
+            except JournalError as also:
+                self._report.problem("journal", also)
+        return at

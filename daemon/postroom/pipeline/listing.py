@@ -1,0 +1,69 @@
+"""Where a listing goes on: pure. The stand-in for delta where delta cannot run.
+
+It goes on by time of receipt and not by Graph's nextLink, which counts items: mail that a rule moves out of the folder
+meanwhile would pull others past it unseen. Graph's link is only followed within one and the same moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from postroom.ports import Page
+
+OVERLAP = timedelta(minutes=15)
+"""How far a round reaches back behind the last one: late mail shows up with an earlier receivedDateTime."""
+
+_SINCE = "since:"
+_LINK = "link:"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a listing: everything received at `since` or later, or Graph's link within it."""
+
+    since: datetime | None
+    link: str | None = None
+
+    def __str__(self) -> str:
+        since = [] if self.since is None else [f"{_SINCE}{self.since.isoformat()}"]
+        return " ".join(since if self.link is None else [*since, f"{_LINK}{self.link}"])
+
+
+def read(text: str | None, floor: datetime | None) -> Position:
+    """Read a position; None is the beginning, which `floor` says where it is."""
+    if text is None:
+        return Position(floor)
+    words = text.split(" ")
+    since = next((datetime.fromisoformat(word[len(_SINCE) :]) for word in words if word.startswith(_SINCE)), None)
+    return Position(since, next((word[len(_LINK) :] for word in words if word.startswith(_LINK)), None))
+
+
+def following(at: Position, page: Page, now: datetime) -> Position | None:
+    """Return where the walk goes on after `page`; None when that was the last."""
+    if page.next_link is None:
+        return None
+    newest = _newest(page, now)
+    if newest is None or (at.since is not None and newest <= at.since):
+        return Position(at.since, page.next_link)
+    return Position(newest)
+
+
+def resumable(at: Position) -> str | None:
+    """Return what is stored in the midst of a walk: Graph's link is no place to resume from."""
+    return str(Position(at.since)) or None
+
+
+def resting(start: Position, at: Position, page: Page, now: datetime) -> str | None:
+    """Return what is stored at the end of a walk that began at `start`: where the next one begins."""
+    newest = max((each for each in (_newest(page, now), at.since) if each is not None), default=None)
+    if newest is None:
+        return None
+    earliest = newest - OVERLAP
+    return str(Position(earliest if start.since is None else max(earliest, start.since)))
+
+
+def _newest(page: Page, now: datetime) -> datetime | None:
+    """Return the latest time of receipt, which imported mail may put into the future: that must hide none to come."""
+    newest = max((entry.message.received_at for entry in page.entries if entry.message is not None), default=None)
+    return None if newest is None else min(newest, now)
