@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+
+GUARD = 5.0
+"""Seconds between two looks whether the machine's clock was set back: APScheduler would wait until it has caught up."""
 
 
 class Schedule:
     """Runs jobs at intervals until it is stopped.
 
     A job that is late runs once, however late, and never beside itself: APScheduler's default would drop it
-    (misfire_grace_time of one second).
+    (misfire_grace_time of one second). One that fails runs again the next time.
+
+    Args:
+        failed: Told of the job's name and of what it raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[str, BaseException], None] | None = None) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
+        self._failed = failed
+        self._guard: asyncio.TimerHandle | None = None
+        self._scheduler.add_listener(self._tell, EVENT_JOB_ERROR)
 
     def every(self, seconds: float, name: str, job: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
         """Run `job` every `seconds`; a job of the same name is replaced. The first run is after one interval."""
@@ -31,8 +42,23 @@ class Schedule:
     def start(self) -> None:
         """Start running jobs on the running event loop."""
         self._scheduler.start()
+        self._look_at_the_clock()
 
     def stop(self) -> None:
         """Start no more jobs."""
+        if self._guard is not None:
+            self._guard.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def _look_at_the_clock(self) -> None:
+        """Bring forward jobs that are due later than one interval from now: the clock they were timed by was wrong."""
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time > now + job.trigger.interval + timedelta(seconds=1):
+                job.modify(next_run_time=now)
+        self._guard = asyncio.get_running_loop().call_later(GUARD, self._look_at_the_clock)
+
+    def _tell(self, event: JobExecutionEvent) -> None:
+        if self._failed is not None:
+            self._failed(event.job_id, event.exception)
