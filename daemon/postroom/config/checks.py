@@ -70,7 +70,7 @@ def _check_tenant(mailbox: MailboxSection, node: Node, tenants: Collection[str],
     if findings.touched((*node.path, "tenant")) or not tenants:
         return
     at = node.child("tenant") or node
-    if mailbox.tenant is None and len(tenants) > 1:
+    if mailbox.tenant is None and len(tenants) > 1 and not findings.touched(("tenant",)):
         text = f"there are several tenants, and this mailbox names none; add `tenant:` with one of {', '.join(tenants)}"
         findings.add(Id.UNKNOWN_TENANT, at.place, text)
     elif mailbox.tenant is not None and mailbox.tenant not in tenants:
@@ -81,7 +81,7 @@ def _check_tenant(mailbox: MailboxSection, node: Node, tenants: Collection[str],
 def _report_unused_tenants(shaped: Shaped[File], names: Names, findings: Findings) -> None:
     used = {mailbox.tenant for mailbox in shaped.model.mailboxes}
     meant = {closest(name, names.tenants) for name in used if name is not None}
-    if len(names.tenants) < 2 or findings.touched(("mailboxes",)):  # noqa: PLR2004 - a single one needs no naming
+    if len(names.tenants) < 2 or findings.touched(("mailboxes",)) or findings.touched(("tenant",)):  # noqa: PLR2004 - a single one needs no naming
         return
     for name in set(names.tenants) - used - meant - {DEFAULT}:
         at = shaped.node("tenants", name)
@@ -89,12 +89,13 @@ def _report_unused_tenants(shaped: Shaped[File], names: Names, findings: Finding
 
 
 def _check_folders(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     at = node.child("folders") or node
     for index, folder in enumerate(mailbox.folders):
-        first = seen.setdefault(folder.strip("/").casefold(), folder)
-        if folder is not first or index != list(mailbox.folders).index(first):
+        name = folder.strip("/").casefold()
+        if name in seen:
             findings.add(Id.DUPLICATE_FOLDER, (at.child(index) or at).place, "this folder is listed twice; remove one")
+        seen.add(name)
 
 
 def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings) -> None:

@@ -57,7 +57,7 @@ def shape(model: type[ModelT], tree: Node, findings: Findings) -> Shaped[ModelT]
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
         faults = [_fault(rest, each) for each in details]
-        _report(model, faults, findings)
+        _report(model, faults, rest, findings)
         rest = replaced(rest, {fault.cut: None for fault in faults})
     return None
 
@@ -71,21 +71,20 @@ def _fault(tree: Node, error: ErrorDetails) -> _Fault:
     return _Fault(error, node, node.path, node.key_place if at_key else node.place)
 
 
-def _report(model: type[BaseModel], faults: Sequence[_Fault], findings: Findings) -> None:
+def _report(model: type[BaseModel], faults: Sequence[_Fault], tree: Node, findings: Findings) -> None:
     """Report what is no echo: a missing setting is one when a neighbour's name is a slip for its own."""
-    known = {
-        fault.path: known_settings(model, fault.error["loc"][:-1])
-        for fault in faults
-        if fault.error["type"] == "extra_forbidden"
-    }
-    for path, names in known.items():
-        if (meant := closest(str(path[-1]), names)) is not None:
-            findings.mark((*path[:-1], meant))
+    known: dict[Path, tuple[str, ...]] = {}
+    for fault in faults:
+        if fault.error["type"] == "extra_forbidden":
+            around = fault.error["loc"][:-1]
+            known[fault.path] = known_settings(model, around)
+            meant = closest(str(fault.path[-1]), known[fault.path])
+            if meant is not None and resolve(tree, around)[0].child(meant) is None:
+                findings.mark((*fault.path[:-1], meant))
     for fault in faults:
         if not findings.touched(fault.path):
-            id_, text = describe(
-                fault.error, fault.node, str(fault.path[-1:] and fault.path[-1]), known.get(fault.path, ())
-            )
+            name = str(fault.path[-1]) if fault.path else ""
+            id_, text = describe(fault.error, fault.node, name, known.get(fault.path, ()))
             findings.add(id_, fault.place, text)
 
 

@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of ``250ms``, ``30s``, ``5m``, ``6h`` or ``2d``; ValueError otherwise or above ten years."""
     seconds = _parse(text, DURATION_PATTERN, SECONDS)
     if seconds > LONGEST_DURATION:
-        raise ValueError(text)
+        raise ValueError(f"longer than ten years: {text!r}")
     return seconds
 
 
@@ -35,13 +35,13 @@ def parse_size(text: str) -> int:
     """Return the bytes of ``10MB``, ``512KiB``, ``1.5GB`` or ``100B``; ValueError otherwise or above a petabyte."""
     size = round(_parse(text, SIZE_PATTERN, BYTES))
     if size > LARGEST_SIZE:
-        raise ValueError(text)
+        raise ValueError(f"larger than a petabyte: {text!r}")
     return size
 
 
 def _parse(text: str, pattern: str, units: dict[str, float] | dict[str, int]) -> float:
     if not re.fullmatch(pattern[1:-1], text, re.ASCII):
-        raise ValueError(text)
+        raise ValueError(f"no number with a unit of {', '.join(units)}: {text!r}")
     number = _NUMBER.match(text)
     assert number is not None, "the pattern begins with a number"
     value, unit = number[0], units[text[number.end() :]]

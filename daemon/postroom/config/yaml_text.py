@@ -73,9 +73,11 @@ def read(text: str, findings: Findings) -> Node | None:
         return None
     try:
         return TreeBuilder(findings).node(document, (), None)
+    except RecursionError:
+        findings.add(Id.TOO_LARGE, Place((), 1, 1), "an alias stands within what it names; write it out")
     except TooLargeError as error:
         findings.add(Id.TOO_LARGE, error.place, f"{error}; write it out flatter, or with fewer aliases")
-        return None
+    return None
 
 
 def _composed(text: str, findings: Findings) -> yaml.Node | None:
@@ -107,7 +109,8 @@ def _line_column(text: str, position: int) -> tuple[int, int]:
 
 
 def _marked(error: yaml.MarkedYAMLError) -> Place:
-    mark = error.problem_mark or error.context_mark
+    unclosed = "unexpected end of stream" in (error.problem or "")
+    mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
     return Place((), mark.line + 1, mark.column + 1) if mark else Place((), 1, 1)
 
 

@@ -54,20 +54,30 @@ class TreeBuilder:
     def node(self, source: yaml.Node, path: Path, key: yaml.Node | None) -> Node:
         """Return the tree below `source`; raises TooLargeError."""
         place = place_of(source, path)
-        self._count += 1
-        if self._count > MOST_NODES:
-            raise TooLargeError(f"the file has more than {MOST_NODES:,} values", place)
-        if len(path) > DEEPEST:
-            raise TooLargeError(f"the nesting is deeper than {DEEPEST} levels", place)
+        self._count_one(source, path)
         at = (key.start_mark.line + 1, key.start_mark.column + 1) if key else None
         return Node(path, place.line, place.column, self._content(source, path), at)
 
+    def _count_one(self, source: yaml.Node, path: Path) -> None:
+        self._count += 1
+        if self._count > MOST_NODES:
+            raise TooLargeError(f"the file has more than {MOST_NODES:,} values", place_of(source, ()))
+        if len(path) > DEEPEST:
+            raise TooLargeError(f"the nesting is deeper than {DEEPEST} levels", place_of(source, ()))
+
     def _content(self, source: yaml.Node, path: Path) -> dict[str, Node] | tuple[Node, ...] | Scalar:
         if isinstance(source, yaml.MappingNode):
+            self._check_tag(source, "map", path)
             return self._mapping(source, path)
         if isinstance(source, yaml.SequenceNode):
+            self._check_tag(source, "seq", path)
             return tuple(self.node(child, (*path, index), None) for index, child in enumerate(source.value))
         return self._scalar(source, path)
+
+    def _check_tag(self, source: yaml.Node, usual: str, path: Path) -> None:
+        if source.tag != TAG + usual:
+            text = f"the tag {source.tag} has no meaning here; remove it"
+            self._findings.add(Id.UNSUPPORTED_YAML, place_of(source, path), text)
 
     def _scalar(self, source: yaml.Node, path: Path) -> Scalar:
         reader = _READERS.get(source.tag)
@@ -101,10 +111,8 @@ class TreeBuilder:
         return {**merged, **own}
 
     def _merged(self, source: yaml.Node, path: Path) -> dict[str, Node]:
+        self._count_one(source, path)
         if isinstance(source, yaml.MappingNode):
-            self._count += 1
-            if len(path) > DEEPEST:
-                raise TooLargeError(f"the nesting is deeper than {DEEPEST} levels", place_of(source, path))
             return self._mapping(source, path)
         if isinstance(source, yaml.SequenceNode):
             merged: dict[str, Node] = {}

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+from postroom.config.problems import Id
+from postroom.model import Categorise, Delete, Flag, MarkRead, MoveTo
+from postroom.rule import AgeIs, AllOf, AnyOf, HasAttachments, HeaderIs, Not, Pattern, SizeIs, TextIs
+
+
+@pytest.fixture
+def rule(full):
+    """Read the only rule of a mailbox."""
+
+    def rule(text):
+        return full(f"mailboxes: [{{address: a@b.example, rules: [{text}]}}]\n").mailboxes[0].rules[0]
+
+    return rule
+
+
+@pytest.fixture
+def when(rule):
+    """Read a condition."""
+
+    def when(text):
+        return rule(f"{{when: {text}, handle: log}}").when
+
+    return when
+
+
+def patterns(*sources):
+    return tuple(Pattern.parse(source) for source in sources)
+
+
+@pytest.mark.parametrize("text", ["{handle: log}", "{when: {}, handle: log}", "{when: ~, handle: log}"])
+def test_a_rule_without_when_takes_every_mail(rule, text):
+    assert rule(text).when == AllOf(())
+
+
+@pytest.mark.parametrize("field", ["from", "to", "subject", "attachment", "category"])
+def test_a_text_is_a_pattern_or_a_list_of_them(when, field):
+    assert when(f"{{{field}: '*x*'}}") == TextIs(field, patterns("*x*"))
+    assert when(f"{{{field}: ['*x*', '/y/']}}") == TextIs(field, patterns("*x*", "/y/"))
+
+
+def test_importance_is_one_of_three(when, problems):
+    assert when("{importance: [low, high]}") == TextIs("importance", patterns("low", "high"))
+
+
+def test_each_header_must_fit(when):
+    assert when("{header: {List-Id: '*', X-Spam: ['yes', '/^5/']}}") == AllOf(
+        (HeaderIs("List-Id", patterns("*")), HeaderIs("X-Spam", patterns("yes", "/^5/")))
+    )
+
+
+def test_attachments_are_there_or_not(when):
+    assert when("{has_attachments: false}") == HasAttachments(wanted=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("'>1kB'", (1001, None)),
+        ("'>= 1kB'", (1000, None)),
+        ("'<1kB'", (None, 999)),
+        ("'<=1kB'", (None, 1000)),
+        ("'<0B'", (None, 0)),
+        ("{least: 1kB}", (1000, None)),
+        ("{least: 1kB, most: 1KiB}", (1000, 1024)),
+    ],
+)
+def test_a_size_has_limits(when, text, limits):
+    assert when(f"{{size: {text}}}") == SizeIs(*limits)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"), [("'>2d'", (172_800.0, None)), ("{least: 1h, most: 2h}", (3600.0, 7200.0))]
+)
+def test_an_age_has_limits(when, text, limits):
+    assert when(f"{{age: {text}}}") == AgeIs(*limits)
+
+
+def test_several_keys_must_all_hold_and_the_costly_come_last(when):
+    made = when("{attachment: '*.pdf', size: '>1kB', age: '<1d', subject: x, has_attachments: true}")
+    assert [type(each) for each in made.conditions] == [HasAttachments, TextIs, AgeIs, SizeIs, TextIs]
+    assert made.conditions[-1] == TextIs("attachment", patterns("*.pdf"))
+
+
+def test_any_all_and_not_nest(when):
+    made = when("{any: [{subject: a}, {not: {all: [{from: b}, {to: c, subject: d}]}}]}")
+    inner = AllOf(
+        (TextIs("from", patterns("b")), AllOf((TextIs("to", patterns("c")), TextIs("subject", patterns("d")))))
+    )
+    assert made == AnyOf((TextIs("subject", patterns("a")), Not(inner)))
+
+
+def test_a_mail_is_marked_before_it_is_moved(rule):
+    then = rule("{handle: log, then: {move_to: Done, flag: complete, categories: [A, B], mark_read: true}}").then
+    assert then == (MarkRead(True), Categorise(("A", "B")), Flag("complete"), MoveTo("Done"))
+
+
+def test_a_mail_may_be_deleted_and_marked_unread(rule):
+    assert rule("{handle: log, on_failure: {delete: true, mark_read: false, categories: Failed}}").on_failure == (
+        MarkRead(False),
+        Categorise(("Failed",)),
+        Delete(),
+    )
+
+
+def test_flag_true_is_flagged(rule):
+    assert rule("{handle: log, then: {flag: true}}").then == (Flag("flagged"),)
+
+
+def test_a_rule_without_a_name_is_called_by_its_number(full):
+    config = full(
+        "mailboxes: [{address: a@b.example, rules: [{handle: log}, {name: x, handle: log}, {handle: log}]}]\n"
+    )
+    assert [rule.name for rule in config.mailboxes[0].rules] == ["rule 1", "x", "rule 3"]
+
+
+def test_a_name_that_a_nameless_rule_has_is_taken(problems):
+    text = (
+        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "mailboxes: [{address: a@b.example, rules: [{handle: log}, {name: rule 1, handle: log}]}]\n"
+    )
+    assert [problem.id for problem in problems(text)] == [Id.DUPLICATE_RULE]
+
+
+def test_a_rule_may_only_stop(full):
+    assert full("mailboxes: [{address: a@b.example, rules: [{when: {subject: x}, stop: true}]}]\n").warnings == ()
+
+
+@pytest.mark.parametrize("when", ["", "when: {all: [{}, {all: [{}]}]}, "])
+def test_rules_behind_one_that_takes_all_and_stops_are_a_warning(full, when):
+    config = full(f"mailboxes: [{{address: a@b.example, rules: [{{{when}stop: true}}, {{handle: log}}]}}]\n")
+    assert [problem.id for problem in config.warnings] == [Id.UNREACHABLE_RULE]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/(/", "/[/", "/a{99999999999}/", "/*/", "/" + "(" * 3000 + "/", "/[[a]/", "/(?P<x>a)(?P<x>b)/"]
+)
+def test_a_malformed_pattern_is_a_problem(problems, pattern):
+    text = (
+        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        f"mailboxes: [{{address: a@b.example, rules: [{{when: {{subject: '{pattern}'}}, handle: log}}]}}]\n"
+    )
+    assert [problem.id for problem in problems(text)] == [Id.BAD_PATTERN]
+
+
+@pytest.mark.parametrize(
+    "text", ["{any: []}", "{from: []}", "{from: ''}", "{header: {}}", "{size: {}}", "{importance: urgent}"]
+)
+def test_a_condition_that_asks_nothing_is_a_problem(problems, text):
+    found = problems(
+        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        f"mailboxes: [{{address: a@b.example, rules: [{{when: {text}, handle: log}}]}}]\n"
+    )
+    assert [problem.severity for problem in found] == ["error"]
