@@ -66,9 +66,10 @@ class AttemptContext:
     async def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
         """Yield the attachments that have content and whose name fits; a link to a cloud file has none."""
         for info in await self._mail.attachments(self._delivery.message.id):
-            wanted = info.kind != "reference" and (inline or not info.is_inline)
-            if wanted and fnmatch.fnmatchcase(info.name.lower(), pattern.lower()):
-                yield Attachment(info.id, info.name, info.content_type, info.size, info.is_inline, self)
+            if info.kind == "reference" or (info.is_inline and not inline):
+                continue
+            if fnmatch.fnmatchcase(info.name.lower(), pattern.lower()):
+                yield Attachment(info.id, info.name, info.content_type, info.size, info.is_inline, self, info.kind)
 
     def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
         """Yield an attachment's content in pieces."""
