@@ -125,3 +125,22 @@ def test_every_refusal_can_be_said_about_anything(code, value):
     body = EntraError(code, value).body(NOW, host=BASE)
     assert body["error_description"].startswith(f"AADSTS{code}: ")
     assert body["error_codes"] == [code]
+
+
+def test_a_token_another_login_host_issued_for_the_same_graph_is_refused():
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "app",
+        "client_secret": "right",
+        "scope": f"{BASE}/.default",
+    }
+    elsewhere = make_entra()
+    elsewhere.login = "https://login.elsewhere.example"
+    elsewhere.signer = ENTRA.signer
+    for entra, accepted in ((ENTRA, True), (elsewhere, False)):
+        token = entra.sign_in("contoso.example", form, base=BASE)["access_token"]
+        if accepted:
+            assert ENTRA.identify(f"Bearer {token}")[0].client_id == "app"
+        else:
+            with pytest.raises(BearerRefused, match="issuer"):
+                ENTRA.identify(f"Bearer {token}")
