@@ -157,7 +157,8 @@ def _show(tenant: SimulatedTenant, file: Path) -> None:
 
 
 def _send_command(tenant: SimulatedTenant) -> str:
+    sender, recipient = "you@home.example", tenant.mailboxes[0]
     return (
-        f"printf 'Subject: Hello\\r\\n\\r\\nHello.\\r\\n' | curl smtp://{tenant.smtp} --mail-from you@home.example "
-        f"--mail-rcpt {tenant.mailboxes[0]} -T -"
+        f"printf 'From: {sender}\\r\\nTo: {recipient}\\r\\nSubject: Hello\\r\\n\\r\\nHello.\\r\\n' | "
+        f"curl smtp://{tenant.smtp} --mail-from {sender} --mail-rcpt {recipient} -T -"
     )
