@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from postroom.handlers.duration import Duration
 from postroom.handlers.process import Ended, last_line, run
 from postroom.plugin import (
     Address,
@@ -53,8 +54,8 @@ class CommandOptions(Options):
     on_error: Literal["retry", "reject"] = "retry"
     """What an exit code outside of sysexits.h means, such as 1."""
 
-    kill_after: float = Field(default=5.0, gt=0, le=60)
-    """Seconds between TERM and KILL when its time is up or the daemon stops."""
+    kill_after: Duration = Field(default=5.0, gt=0, le=60)
+    """Seconds, or such as `5s`, between TERM and KILL when its time is up or the daemon stops."""
 
     @field_validator("command")
     @classmethod

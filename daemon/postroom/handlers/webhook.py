@@ -15,6 +15,7 @@ import aiohttp
 from pydantic import ByteSize, Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from postroom.handlers import payload
+from postroom.handlers.duration import Duration
 from postroom.handlers.standard_webhooks import keys, sign, webhook_id
 from postroom.plugin import (
     Context,
@@ -60,8 +61,8 @@ class WebhookOptions(Options):
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """More headers for the request, such as `Authorization`."""
 
-    timeout: float = Field(default=20.0, gt=0, le=600)
-    """Seconds until a request without an answer is given up, and tried again later."""
+    timeout: Duration = Field(default=20.0, gt=0, le=600)
+    """Seconds, or such as `20s`, until a request without an answer is given up, and tried again later."""
 
     allow_http: bool = False
     """Post over http to another host: the mail's data can be read on the way."""
