@@ -154,10 +154,12 @@ class Report:
 
     def _reloaded(self, fields: dict[str, Any]) -> None:
         self.metrics.reloaded(success=True)
+        self.health.recovered("configuration")
         self._say("reloaded", fields)
 
     def _reload_failed(self, fields: dict[str, Any]) -> None:
         self.metrics.reloaded(success=False)
+        self.health.problem("configuration", _refused(str(fields.get("reason", ""))), {})
         self._say("reload_failed", fields)
 
     def _resync(self, fields: dict[str, Any]) -> None:
@@ -173,6 +175,13 @@ class Report:
     def _say(self, name: str, fields: dict[str, Any]) -> None:
         level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info
         level(name, **fields)
+
+
+def _refused(reason: str) -> PostroomError:
+    return PostroomError(
+        f"The configuration on disk was refused; the one before it stays in use. {reason}".rstrip(),
+        remedy="`postroom check` lists what is wrong; mend it and reload again.",
+    )
 
 
 def _lines(trouble: Trouble) -> dict[str, Any]:

@@ -126,10 +126,14 @@ def test_the_life_of_the_daemon_is_its_phase(desk, lines):
     assert [line["event"] for line in lines()] == ["started", "stopping"]
 
 
-def test_a_refused_reload_is_an_error_and_shows_in_the_metrics_until_one_works(desk, lines):
-    desk.report.event("reload_failed", error="2 problems")
+def test_a_refused_reload_is_a_problem_until_one_works(desk, lines):
+    desk.report.event("reload_failed", reason="2 problems in the configuration.")
     assert sample(desk, "postroom_config_last_reload_success") == 0
+    (problem,) = desk.health.snapshot()["problems"]
+    assert problem["where"] == "configuration"
+    assert "2 problems in the configuration." in problem["what"]
     desk.report.event("reloaded")
+    assert desk.health.snapshot()["problems"] == []
     assert sample(desk, "postroom_config_last_reload_success") == 1
     assert [line["level"] for line in lines()] == ["error", "info"]
 
