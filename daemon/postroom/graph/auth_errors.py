@@ -8,11 +8,10 @@ from typing import Any
 
 from postroom.errors import AuthError
 from postroom.graph.aadsts import ADVICE, NO_IDENTITY, OAUTH, UNKNOWN
+from postroom.graph.text import code_of, one_line
 from postroom.tenant import ClientSecret, ManagedIdentity, Tenant
 
 UNREACHABLE_REMEDY = "Check name resolution, the route and the proxy between here and the login host."
-
-_LONGEST_TEXT = 300
 
 
 def auth_error(answer: Mapping[str, Any], tenant: Tenant, *, secret: str = "", status: int = 400) -> AuthError:
@@ -25,7 +24,7 @@ def auth_error(answer: Mapping[str, Any], tenant: Tenant, *, secret: str = "", s
         status: HTTP status it came with; a server error or 429 passes, whatever the code.
     """
     number = _number(answer)
-    oauth = str(answer.get("error") or "")
+    oauth = code_of(answer.get("error"))
     local = isinstance(tenant.credential, ManagedIdentity) and not number
     advice = NO_IDENTITY if local else ADVICE.get(number) or OAUTH.get(oauth) or UNKNOWN
     code = f"AADSTS{number}" if number else oauth or "refused"
@@ -34,8 +33,8 @@ def auth_error(answer: Mapping[str, Any], tenant: Tenant, *, secret: str = "", s
         code=code,
         remedy=advice.remedy,
         temporary=advice.temporary or status >= 429,  # noqa: PLR2004 - Too Many Requests, or the server's own fault
-        trace_id=str(answer.get("trace_id") or ""),
-        correlation_id=answer.get("correlation_id") or None,
+        trace_id=code_of(answer.get("trace_id")),
+        correlation_id=code_of(answer.get("correlation_id")) or None,
         tenant=tenant.name,
     )
 
@@ -67,5 +66,5 @@ def _quoted(answer: Mapping[str, Any], tenant: Tenant, secret: str) -> str:
     given = tenant.credential.secret.value if isinstance(tenant.credential, ClientSecret) else ""
     for hidden in filter(None, (secret, given)):
         text = text.replace(hidden, "[secret]")
-    text = re.sub(r"eyJ[\w-]+(\.[\w-]+)*", "[token]", re.sub(r"[\x00-\x1f\x7f]+", " ", text))
-    return f" Entra says: {text[:_LONGEST_TEXT]}" if text else ""
+    line = one_line(text)
+    return f" Entra says: {line}" if line else ""

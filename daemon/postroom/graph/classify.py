@@ -5,7 +5,6 @@ Status alone does not do: 403 covers permission, scope and quota, 404 covers ite
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,9 +13,9 @@ from postroom.errors import GraphError, NotFound, Refused
 from postroom.graph import situations
 from postroom.graph.retry import retry_after
 from postroom.graph.situations import BY_CODE, BY_HINT, BY_STATUS, Situation
+from postroom.graph.text import code_of, one_line
 from postroom.graph.tolerant import loads
 
-_LONGEST_TEXT = 300
 _DEEPEST = 10
 _BODY_IS_NO_MATTER = frozenset({401, 405, 409, 410, 412, 413, 429, 509})
 """Statuses that mean what they say even with an empty body or a proxy's page."""
@@ -82,8 +81,10 @@ def _known(code: str) -> Situation | None:
 
 
 def _by_status(status: int, *, recognised: bool) -> Situation:
+    if status < 400:  # noqa: PLR2004 - 3xx
+        return situations.REDIRECTED
     if not recognised and status not in _BODY_IS_NO_MATTER:
-        return situations.REDIRECTED if status < 400 else situations.NOT_GRAPH  # noqa: PLR2004 - 3xx
+        return situations.NOT_GRAPH
     if status in BY_STATUS:
         return BY_STATUS[status]
     return situations.TRANSIENT if status >= 500 else Situation(Refused)  # noqa: PLR2004 - 5xx
@@ -101,10 +102,10 @@ def _codes_and_text(body: bytes) -> tuple[list[str], str]:
         return [], ""
     error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, str):  # the OAuth form, which some front ends use
-        return [error], _one_line(document.get("error_description"))
+        return [code_of(error)] if code_of(error) else [], one_line(document.get("error_description"))
     if not isinstance(error, dict):
         return [], ""
-    return list(_codes(error)), _one_line(error.get("message"))
+    return list(_codes(error)), one_line(error.get("message"))
 
 
 def _codes(error: dict[str, Any]) -> Iterator[str]:
@@ -113,14 +114,6 @@ def _codes(error: dict[str, Any]) -> Iterator[str]:
     for _ in range(_DEEPEST):
         if not isinstance(level, dict):
             return
-        if isinstance(code := level.get("code"), str) and code:
+        if code := code_of(level.get("code")):
             yield code
         level = level.get("innerError") or level.get("innererror")
-
-
-def _one_line(text: object) -> str:
-    """Make Graph's text fit a log line: one line, no control characters, no token, bounded."""
-    if not isinstance(text, str):
-        return ""
-    line = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", "[token]", re.sub(r"[\x00-\x1f\x7f]+", " ", text)).strip()
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -29,7 +29,7 @@ class NotEntra(requests.exceptions.RequestException):
 class LoginHttp(requests.Session):
     """A session for one tenant's sign-in; used by one thread. `last` is the last answer's status and JSON object."""
 
-    def __init__(self, tenant: Tenant, timeout: float, *, pauses: Sequence[float] = IMDS_PAUSES) -> None:
+    def __init__(self, tenant: Tenant, timeout: float) -> None:
         super().__init__()
         self.last: tuple[int, Mapping[str, Any]] = (0, {})
         self.closing = threading.Event()
@@ -38,7 +38,7 @@ class LoginHttp(requests.Session):
         self.verify = str(authorities(tenant.cloud))
         self._timeout = timeout
         local = isinstance(tenant.credential, ManagedIdentity)
-        self._pauses = tuple(pauses) if local else ()
+        self._pauses = IMDS_PAUSES if local else ()
         if not local and (proxy := proxy_for(tenant.cloud.login, tenant.proxy)):
             self.proxies = {"https": proxy, "http": proxy}
         self.mount("https://", HTTPAdapter(max_retries=0 if local else 1))

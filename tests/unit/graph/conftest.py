@@ -1,4 +1,4 @@
-"""What the tests of the Graph adapter stand on: a driven clock, a scripted Graph, a login host with real certificates."""
+"""What the tests of the Graph adapter stand on: a driven clock, a scripted Graph, a login host with certificates."""
 
 from __future__ import annotations
 
@@ -343,6 +343,7 @@ class LoginHost:
     script: list[Any] = field(default_factory=list)
     discovery_script: list[Any] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request):
         if request.path.endswith("openid-configuration"):
@@ -354,6 +355,7 @@ class LoginHost:
             return web.json_response({name: f"{base}/oauth2/v2.0/{name.split('_')[0]}" for name in endpoints})
         form = {name: values[0] for name, values in parse_qs(await request.text()).items()}
         self.forms.append(form)
+        self.asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.script:

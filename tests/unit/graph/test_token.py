@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from types import SimpleNamespace
 
 import jwt
 import pytest
@@ -29,6 +30,18 @@ async def source(login, ca_file, kit):
     yield make
     for each in made:
         await each.close()
+
+
+@pytest.fixture
+def files(tmp_path, other_certificate):
+    """Where a certificate file is written, and a certificate that is not the app's."""
+    path = tmp_path / "app.pem"
+
+    def write(content):
+        path.write_bytes(content)
+        return path
+
+    return SimpleNamespace(path=path, write=write, other=other_certificate)
 
 
 async def test_a_secret_signs_in_and_asks_for_the_default_scope(source, login):
@@ -71,8 +84,7 @@ async def test_a_cancelled_caller_does_not_take_the_sign_in_with_it(source, logi
     login.gate = asyncio.Event()
     first = asyncio.create_task(token.header())
     second = asyncio.create_task(token.header())
-    while not login.forms:
-        await asyncio.sleep(0.01)
+    await login.asked.wait()
     first.cancel()
     login.gate.set()
     assert (await second).startswith("Bearer ")
@@ -108,11 +120,9 @@ async def test_a_failing_background_renewal_is_no_concern_while_the_token_is_val
     old = await token.header()
     token.test_clock.ahead = 3400
     login.script = [kit.aadsts(90033, "transient", "temporarily_unavailable")]
-    for _ in range(10):
-        assert await token.header() == old
-        await asyncio.sleep(0.01)
-    while not token._failure:
-        await asyncio.sleep(0.01)
+    assert await token.header() == old
+    with pytest.raises(AuthError):
+        await token.refresh()  # joins the renewal that has begun
     assert await token.header() == old
     assert len(login.forms) == 2
 
@@ -127,19 +137,12 @@ async def test_a_refused_token_is_forgotten_and_another_is_not(source, login):
     assert len(login.forms) == 2
 
 
-@pytest.mark.parametrize("phrase", ["", "pass phrase"])
-@pytest.mark.parametrize("order", ["key first", "certificate first", "issuer first"])
-async def test_a_pem_file_signs_in_with_ps256(source, login, tmp_path, app_certificate, authority, order, phrase):
-    key = app_certificate.encrypted_key_pem(phrase) if phrase else app_certificate.key_pem
-    own = app_certificate.pem
-    parts = {
-        "key first": [key, own],
-        "certificate first": [own, key],
-        "issuer first": [authority.pem, own, key],
-    }[order]
-    file = tmp_path / "app.pem"
-    file.write_bytes(b"".join(parts))
-    token = source(Certificate(file, Secret(phrase)))
+@pytest.mark.parametrize("form", ["key own", "own key", "other own key", "locked own"])
+async def test_a_pem_file_signs_in_with_ps256(source, login, files, app_certificate, form):
+    locked = app_certificate.encrypted_key_pem("pass phrase")
+    parts = {"key": app_certificate.key_pem, "own": app_certificate.pem, "other": files.other.pem, "locked": locked}
+    phrase = Secret("pass phrase" if "locked" in form else "")
+    token = source(Certificate(files.write(b"".join(parts[name] for name in form.split())), phrase))
     await token.header()
     (form,) = login.forms
     check_assertion(form, app_certificate, login)
@@ -334,19 +337,15 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-async def test_a_bad_certificate_file_is_an_auth_error_with_a_remedy(
-    source, login, tmp_path, app_certificate, other_certificate, case
-):
+async def test_a_bad_certificate_file_is_an_auth_error_with_a_remedy(source, login, files, app_certificate, case):
     content = {
         "certificate": app_certificate.pem,
         "key": app_certificate.key_pem,
-        "mismatch": app_certificate.key_pem + other_certificate.pem,
+        "mismatch": app_certificate.key_pem + files.other.pem,
         "pfx": app_certificate.pfx("right"),
         "encrypted": app_certificate.encrypted_key_pem("right") + app_certificate.pem,
     }.get(BAD_FILES[case], BAD_FILES[case])
-    file = tmp_path / "app.pem"
-    if content is not None:
-        file.write_bytes(content)
+    file = files.path if content is None else files.write(content)
     with pytest.raises(AuthError) as caught:
         await source(Certificate(file, Secret("wrong") if case == "wrong passphrase" else Secret())).header()
     assert str(file) in str(caught.value)

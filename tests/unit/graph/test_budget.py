@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from postroom.errors import Throttled
+from postroom.graph.budget import Budget, Priority
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_slot_is_kept_for_polling(clock):
+    budget = Budget("a@b", clock, in_flight=3)
+    await budget.enter(Priority.HANDLER, 1)
+    await budget.enter(Priority.REST, 1)
+    third = asyncio.create_task(budget.enter(Priority.HANDLER, 60))
+    await settle()
+    assert not third.done()
+    await budget.enter(Priority.POLL, 1)
+    budget.leave()
+    await settle()
+    assert not third.done(), "the slot that came free is the one for polling"
+    budget.leave()
+    await asyncio.wait_for(third, 1)
+
+
+async def test_waiters_are_served_in_order_of_priority(clock):
+    budget = Budget("a@b", clock, in_flight=1)
+    await budget.enter(Priority.POLL, 1)
+    served = []
+
+    async def wait(priority):
+        await budget.enter(priority, 60)
+        served.append(priority)
+        budget.leave()
+
+    tasks = [asyncio.create_task(wait(each)) for each in (Priority.REST, Priority.HANDLER, Priority.POLL)]
+    await settle()
+    budget.leave()
+    await asyncio.gather(*tasks)
+    assert served == [Priority.POLL, Priority.HANDLER, Priority.REST]
+
+
+async def test_a_waiter_that_gives_up_does_not_take_the_turn_with_it(clock):
+    budget = Budget("a@b", clock, in_flight=1)
+    await budget.enter(Priority.POLL, 1)
+    first = asyncio.create_task(budget.enter(Priority.POLL, 60))
+    second = asyncio.create_task(budget.enter(Priority.POLL, 60))
+    await settle()
+    budget.leave()
+    first.cancel()
+    await asyncio.wait_for(second, 1)
+
+
+async def test_patience_ends_in_throttled(clock):
+    budget = Budget("a@b", clock, in_flight=1)
+    await budget.enter(Priority.POLL, 1)
+    with pytest.raises(Throttled) as caught:
+        await budget.enter(Priority.POLL, 0.01)
+    assert caught.value.code == "LocalBudget"
+    assert "a@b" in str(caught.value)
+
+
+async def test_a_fence_is_waited_for_or_raised(clock):
+    budget = Budget("a@b", clock)
+    budget.fence(10)
+    with pytest.raises(Throttled) as caught:
+        await budget.enter(Priority.POLL, 5)
+    assert caught.value.retry_after == pytest.approx(10)
+    await budget.enter(Priority.POLL, 20)
+    assert clock.slept == [10]
+
+
+async def test_ten_minutes_have_so_many_requests_and_polling_keeps_a_part(clock):
+    budget = Budget("a@b", clock, per_window=100)
+    for _ in range(95):
+        await budget.enter(Priority.HANDLER if clock.seconds else Priority.POLL, 0)
+        budget.leave()
+        clock.seconds += 1
+    with pytest.raises(Throttled):
+        await budget.enter(Priority.HANDLER, 1)
+    for _ in range(5):
+        await budget.enter(Priority.POLL, 0)
+        budget.leave()
+    with pytest.raises(Throttled):
+        await budget.enter(Priority.POLL, 1)
+    clock.seconds += 600
+    await budget.enter(Priority.REST, 0)
