@@ -23,7 +23,7 @@ LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
 WARNINGS = frozenset({"resync", "fallback"})
-ERRORS = frozenset({"reload_failed"})
+ERRORS = frozenset({"reload_failed", "unreadable"})
 
 
 class Report:

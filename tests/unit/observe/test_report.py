@@ -153,6 +153,11 @@ def test_what_an_operator_may_want_to_look_at_is_a_warning(desk, lines, name):
     assert lines()[0]["level"] == "warning"
 
 
+def test_a_mail_that_becomes_a_dead_letter_at_once_is_an_error(desk, lines):
+    desk.report.event("unreadable", mailbox="a@b", folder="Inbox", message="AAk", error="no such mail")
+    assert lines()[0]["level"] == "error"
+
+
 def test_an_event_nobody_knows_is_logged_all_the_same(desk, lines):
     desk.report.event("recovery", deliveries=3)
     assert (lines()[0]["event"], lines()[0]["deliveries"], lines()[0]["level"]) == ("recovery", 3, "info")
