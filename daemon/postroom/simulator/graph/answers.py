@@ -63,7 +63,8 @@ def graph_middlewares(before: Before | None = None) -> list[Middleware]:
         client_id = request.headers.get("client-request-id", request_id)[:64]
         try:
             response = await before(request) if before else None
-            response = response or await handler(request)
+            if response is None:
+                response = await handler(request)
         except (GraphFault, StateError, web.HTTPException) as error:
             response = _render(request, _as_fault(error), request_id, client_id)
         response.headers.setdefault("request-id", request_id)

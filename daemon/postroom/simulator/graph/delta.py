@@ -9,7 +9,7 @@ from aiohttp import web
 from postroom.simulator.graph.call import READ_BASIC, Call, Operation, Operations
 from postroom.simulator.graph.faults import GraphFault, as_fault, bad_request
 from postroom.simulator.graph.filters import read_instant
-from postroom.simulator.graph.message_json import View, message_json, selected
+from postroom.simulator.graph.message_json import View, instant, message_json, selected
 from postroom.simulator.graph.options import read_number
 from postroom.simulator.graph.pages import DEFAULT_PAGE
 from postroom.simulator.state import (
@@ -63,11 +63,23 @@ def _cursor(call: Call, mailbox: Mailbox, folder: Folder) -> Cursor:
 
 def _restart(call: Call, folder: Folder, reset: SyncReset) -> GraphFault:
     """Make the 410 that says where to begin again: the chain's URL with an empty token (LEARN delta-query-overview)."""
-    query = cast("DeltaQuery", reset.restart)
-    select = f"&$select={','.join(query.select)}" if query.select else ""
+    options = _options(cast("DeltaQuery", reset.restart))
+    written = "".join(f"&{name}={value}" for name, value in options.items() if value)
     fault = as_fault(reset)
-    fault.headers["Location"] = f"{_url(call, folder)}?$deltatoken={select}"
+    fault.headers["Location"] = f"{_url(call, folder)}?$deltatoken={written}"
     return fault
+
+
+def _options(query: DeltaQuery) -> dict[str, str]:
+    """Write a chain's options as `_query` reads them."""
+    comparison = "gt" if query.after else "ge"
+    return {
+        "$select": ",".join(query.select),
+        "$filter": "" if query.since is None else f"receivedDateTime%20{comparison}%20{instant(query.since)}",
+        "$orderby": "receivedDateTime%20desc" if query.newest_first else "",
+        "$top": str(query.top or ""),
+        "changeType": query.change,
+    }
 
 
 def _query(call: Call) -> DeltaQuery:
@@ -119,7 +131,7 @@ def _invalid(why: str) -> GraphFault:
 def _entry(
     call: Call, mailbox: Mailbox, folder: Folder, entry: Entry, select: tuple[str, ...]
 ) -> dict[str, Any] | None:
-    """Write an entry. What left the folder and is back under the same immutable id is told by its present entry alone."""
+    """Write an entry. What left and is back under the same immutable id is told by its present entry alone."""
     if not isinstance(entry, Removed):
         return {"@odata.type": _TYPE, **message_json(View(call, mailbox, entry), select)}
     if not call.prefer.immutable:

@@ -115,7 +115,7 @@ _PROPERTIES: dict[str, Callable[[View], Any]] = {
     "ccRecipients": lambda view: _recipients(view.envelope.cc),
     "bccRecipients": lambda view: _recipients(view.envelope.bcc),
     "replyTo": lambda view: _recipients(view.envelope.reply_to),
-    "flag": lambda view: view.message.flag,
+    "flag": lambda view: dict(view.message.flag),
     "uniqueBody": lambda view: body_json(view.mailbox, view.message, view.envelope, view.call.prefer),
     "internetMessageHeaders": _headers,
 }

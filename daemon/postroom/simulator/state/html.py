@@ -42,7 +42,7 @@ def _pieces(source: str, swallowed: frozenset[str]) -> Iterator[_Piece]:
             name = _TAG_NAME.match(source, at, end)
             tag = name[1].lower() if name else "!"
             if tag in swallowed:
-                end = end if source[at + 1] == "/" else _behind(lowered, f"</{tag}", end)
+                end = end if source[at + 1] == "/" else _behind(source, ">", _behind(lowered, f"</{tag}", end))
             else:
                 yield _Piece(tag, source[at:end])
         at = end
