@@ -30,7 +30,7 @@ class Pattern:
         """Compile `source`; raises re.error when it is a malformed regular expression."""
         if len(source) > 1 and source.startswith("/") and source.endswith("/"):
             return cls(source, re.compile(source[1:-1], re.IGNORECASE | re.DOTALL))
-        return cls(source, re.compile(fnmatch.translate(source), re.IGNORECASE))
+        return cls(source, re.compile(rf"\A{fnmatch.translate(source)}", re.IGNORECASE))
 
     def matches(self, text: str) -> bool:
         """Say whether `text` fits; only its first `LONGEST_TEXT` characters are looked at."""
