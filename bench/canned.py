@@ -12,6 +12,7 @@ import json
 import random
 import sys
 import time
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from aiohttp import web
 from postroom.simulator.tls import make_authority, server_context, write_private
 
 WORDS = ("invoice", "order", "delivery", "report", "monthly", "contract", "payment", "reminder", "ticket", "meeting")
+STORE = random.Random(3).randbytes(100)
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def immutable_id(number: int) -> str:
+    """Write an id as long as Exchange's: the same store and mailbox in front, a counter near the end."""
+    return urlsafe_b64encode(STORE + (0x1A2B3C000000 + number).to_bytes(8, "big") + bytes(4)).decode()
 
 
 def message(number: int, chance: random.Random) -> dict[str, object]:
@@ -32,7 +39,7 @@ def message(number: int, chance: random.Random) -> dict[str, object]:
     return {
         "@odata.type": "#microsoft.graph.message",
         "@odata.etag": f'W/"{token[:40]}"',
-        "id": f"AAkALgAAAAAAHYQDEapmEc2byACqAC{token[:118]}",
+        "id": immutable_id(number),
         "receivedDateTime": when,
         "sentDateTime": when,
         "hasAttachments": number % 3 == 0,
