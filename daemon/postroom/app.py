@@ -6,7 +6,7 @@ Signals and exit codes live in `cli.run`, so that a test can run an `App` in its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,9 @@ TICK = 0.25
 
 REFRESH_AHEAD = 600.0
 """Seconds before its expiry at which a token is refreshed; MSAL itself refreshes at 300."""
+
+ROOM_IS_WELL = 30.0
+"""Seconds a room must run after a defect before its problem counts as over."""
 
 ROUNDS_WITHIN = 900.0
 """Seconds within which some round must end, whatever the intervals, or the watchdog is not fed."""
@@ -125,16 +128,22 @@ class App:
         )
         return log
 
-    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def _supervise(self, name: str, run: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run a room; a defect in it is reported and it starts again, it never ends in silence."""
         while True:
+            room = asyncio.create_task(run())
             try:
-                await run()
+                await asyncio.wait({room}, timeout=ROOM_IS_WELL)
+                if not room.done():
+                    self.report.recovered(f"room {name}")
+                await room
             except Exception as error:  # noqa: BLE001 - see the docstring
                 self.report.problem(f"room {name}", error)
                 await self._clock.sleep(1.0)
             else:
                 return
+            finally:
+                room.cancel()
 
     def _work_came(self) -> None:
         self.dispatcher.wake.set()

@@ -11,7 +11,7 @@ import click
 
 from postroom.cli.common import config_option, json_option, load, print_json, run_async
 from postroom.config import Config
-from postroom.errors import ConfigError, ExitCode, Problem
+from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
 
 Online = Callable[[Config], Awaitable[list[Problem]]]
 """Tries the configuration against the real thing (sign-in, mailboxes, folders) and returns what is wrong."""
@@ -50,8 +50,14 @@ def check_command(online: Online | None = None) -> click.Command:
 
 
 async def _tried(online: Online, config: Config) -> list[Problem]:
-    async with asyncio.timeout(ONLINE_LIMIT):
-        return await online(config)
+    try:
+        async with asyncio.timeout(ONLINE_LIMIT):
+            return await online(config)
+    except TimeoutError as error:
+        raise PostroomError(
+            f"Trying it took longer than {ONLINE_LIMIT:.0f} s and was given up.",
+            remedy="Look at the network, or at the proxy, between here and Graph.",
+        ) from error
 
 
 def _errors(problems: Sequence[Problem]) -> int:

@@ -51,7 +51,8 @@ def demo(keep: bool, picture: Path | None) -> int:
 async def _demo(*, keep: bool, picture: Path | None) -> int:
     console = Console(record=picture is not None, width=100 if picture else None, highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="postroom-demo-"))
-    (directory / "tenant").mkdir()
+    for part in ("tenant", "state"):
+        (directory / part).mkdir(mode=0o700)
     async with SimulatedTenant(directory / "tenant", mailboxes=MAILBOXES) as tenant:
         with _own_environment(tenant, directory) as environment:
             account = await _handle_everything(tenant, directory, environment, console, keep=keep)
@@ -65,8 +66,8 @@ async def _handle_everything(
     tenant: SimulatedTenant, directory: Path, environment: dict[str, str], console: Console, *, keep: bool
 ) -> Account:
     delivered, later = arrive_by_state(tenant)
-    console.print(f"A simulated tenant answers at {tenant.graph}; {len(delivered)} mails are waiting in it.")
-    console.print(f"The daemon runs with {_example()}; its log is {directory / 'daemon.log'}.")
+    console.print(f"A simulated tenant answers at {tenant.graph}; {len(delivered)} mails are waiting in it.", soft_wrap=True)
+    console.print(f"The daemon runs with {_example()}; its log is {directory / 'daemon.log'}.", soft_wrap=True)
     async with _daemon(directory, environment) as process:
         post = asyncio.create_task(arrive_by_smtp(tenant, later, delivered))
         with Progress(console) as progress:

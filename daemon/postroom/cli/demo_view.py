@@ -49,7 +49,8 @@ class Progress:
             self._console.print(
                 f"{now - self._started:5.1f} s  mails in {account.delivered}, journalled {account.journalled},"
                 f" deliveries {_sum(account, 'done')} done, {_sum(account, 'dead')} dead letters,"
-                f" actions {_actions(account, 'done')} done"
+                f" actions {_actions(account, 'done')} done",
+                soft_wrap=True,
             )
 
 
@@ -70,11 +71,12 @@ def closing_table(account: Account, directory: Path) -> RenderableType:
     mails = table("Mails in", ("kind", "mails"), [(kind, count) for kind, count in sorted(kinds.items())])
     mails.add_section()
     mails.add_row("all", str(account.delivered), style="bold")
+    seen = [state for state in STATES if any(state == each for _, each in account.deliveries)]
     deliveries = table(
         "Deliveries",
-        ("handler", *STATES),
+        ("handler", *seen),
         [
-            (handler, *(account.deliveries.get((handler, state), "") for state in STATES))
+            (handler, *(account.deliveries.get((handler, state), "") for state in seen))
             for handler in sorted({handler for handler, _ in account.deliveries})
         ],
     )
