@@ -66,8 +66,15 @@ def _errors(problems: Sequence[Problem]) -> int:
 
 def _summary(config: Config) -> str:
     rules = sum(len(mailbox.rules) for mailbox in config.mailboxes)
-    counts = ((len(config.mailboxes), "mailboxes"), (rules, "rules"), (len(config.handlers), "handlers"))
-    return ", ".join(f"{count} {noun}" for count, noun in counts)
+    mailboxes, handlers = len(config.mailboxes), len(config.handlers)
+    return ", ".join(
+        f"{count} {noun if count == 1 else nouns}"
+        for count, noun, nouns in (
+            (mailboxes, "mailbox", "mailboxes"),
+            (rules, "rule", "rules"),
+            (handlers, "handler", "handlers"),
+        )
+    )
 
 
 def _show(path: Path, problems: Sequence[Problem], as_json: bool, summary: str = "") -> None:

@@ -25,13 +25,10 @@ def json_schema(handlers: Mapping[str, type[Handler[Any]]]) -> dict[str, Any]:
     for name, cls in sorted(handlers.items()):
         definitions |= _options(name, cls)
     _tell_handlers_apart(definitions["HandlerSection"], handlers, definitions)
-    parts = {name: with_variables(each, definitions) for name, each in sorted(definitions.items())}
-    whole = with_variables(schema, definitions)
-    return {
-        "$schema": _DIALECT,
-        "title": "Postroom",
-        **readable({**whole, "$defs": {**parts, "variable": VARIABLE}}),
-    }
+    definitions = readable(dict(sorted(definitions.items())))
+    parts = {name: with_variables(each, definitions) for name, each in definitions.items()}
+    whole = with_variables(readable(schema), definitions)
+    return {"$schema": _DIALECT, "title": "Postroom", **whole, "$defs": {**parts, "variable": VARIABLE}}
 
 
 def summary(cls: type[Handler[Any]]) -> str:

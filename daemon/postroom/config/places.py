@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
@@ -40,23 +40,39 @@ Folder = Annotated[str, AfterValidator(_folder)]
 """A well-known folder name, or a path such as ``Inbox/Done``."""
 
 
-def _url(text: str) -> str:
+def _parts(text: str) -> SplitResult | None:
+    """Split a URL of http or https that has a host; None when it is none."""
     try:
         parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        _ = parts.port
     except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
+        return None
+    return parts if parts.hostname and parts.scheme in ("http", "https") else None
+
+
+def _url(text: str) -> str:
+    parts = _parts(text)
+    if parts is None:
         refuse(Id.BAD_URL, "{value} is not a web address; write it like https://graph.microsoft.com")
     if parts.username is not None or parts.query or parts.fragment:
         refuse(Id.BAD_URL, "a base URL is only scheme, host and port; write it like https://graph.microsoft.com")
-    if parts.scheme == "http" and host not in LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         refuse(Id.BAD_URL, "{value} would send tokens in the clear; write https:// (http:// is for this machine only)")
     return text.rstrip("/")
 
 
 BaseUrl = Annotated[str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 """``https://host``, or ``http://`` on this machine."""
+
+
+def _proxy(text: str) -> str:
+    if _parts(text) is None:
+        refuse(Id.BAD_URL, "this is not the address of a proxy; write it like http://proxy.example:3128")
+    return text
+
+
+ProxyUrl = Annotated[str, AfterValidator(_proxy), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+"""``http://host:port``. It may hold a password and is never shown; what goes through it is encrypted all the same."""
 
 
 def _start(value: Any) -> Any:

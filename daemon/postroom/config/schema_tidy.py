@@ -15,6 +15,7 @@ VARIABLE: Schema = {
 _REFERENCE: Schema = {"$ref": "#/$defs/variable"}
 _ANNOTATIONS = ("description", "default", "examples")
 _DATA = ("default", "const", "enum", "examples", "required")
+_FREE_FORMATS = ("path", "file-path", "directory-path", "password")
 _RESTRICTIONS = ("pattern", "enum", "const")
 
 
@@ -86,8 +87,12 @@ def _setting(schema: Schema, definitions: Schema) -> Schema:
 def _restricted(schema: Schema, definitions: Schema) -> bool:
     if "$ref" in schema:
         schema = definitions.get(schema["$ref"].rpartition("/")[2], {})
-    return schema.get("type") in ("integer", "number", "boolean") or any(key in schema for key in _RESTRICTIONS)
+    return schema.get("type") in ("integer", "number", "boolean") or _formed(schema)
+
+
+def _formed(schema: Schema) -> bool:
+    return any(key in schema for key in _RESTRICTIONS) or schema.get("format", "path") not in _FREE_FORMATS
 
 
 def _free(schema: Schema) -> bool:
-    return schema.get("type") == "string" and not any(key in schema for key in _RESTRICTIONS)
+    return schema.get("type") == "string" and not _formed(schema)

@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from postroom.config.fields import Duration, NonEmpty, Section, as_list, refuse, written
 from postroom.config.places import Folder, JournalUrl, ListenAddress, MailboxAddress, Start
@@ -18,6 +19,8 @@ from postroom.config.rule_sections import RuleSection
 from postroom.config.tenant_sections import TenantSection
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+
+_NO_OTHERS: JsonDict = {"additionalProperties": False}
 
 
 def _name(text: str) -> str:
@@ -119,17 +122,17 @@ class File(Section):
     """Version of this format."""
     tenant: TenantSection | None = None
     """The tenant, when there is one."""
-    tenants: Annotated[dict[Name, TenantSection] | None, Field(min_length=1)] = None
+    tenants: Annotated[dict[Name, TenantSection] | None, Field(min_length=1, json_schema_extra=_NO_OTHERS)] = None
     """The tenants by name, when there are several; a mailbox then says which is its own."""
     journal: JournalUrl = "sqlite:///postroom.db"
     """Where everything is remembered: `sqlite:///FILE`, relative to this file, or `sqlite:////absolute/FILE`."""
     console: ConsoleSection | None = None
     """The web console; left out, there is none."""
     limits: LimitsSection = LimitsSection()
-    """How much at once."""
+    """How much Postroom does at once."""
     log: LogSection = LogSection()
-    """The log on standard error."""
-    handlers: dict[Name, HandlerSection] = Field(default_factory=dict)
+    """What is logged, and in which form."""
+    handlers: dict[Name, HandlerSection] = Field(default_factory=dict, json_schema_extra=_NO_OTHERS)
     """Handlers by the name that rules call them."""
     mailboxes: tuple[MailboxSection, ...] = ()
     """The mailboxes to watch."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -90,14 +91,20 @@ def _report(model: type[BaseModel], faults: Sequence[_Fault], tree: Node, findin
 
 def known_settings(model: type[BaseModel], location: Path) -> tuple[str, ...]:
     """Return the names of the settings that exist at a place, by the model's JSON schema."""
-    try:
-        schema = model.model_json_schema()
-    except (PydanticInvalidForJsonSchema, PydanticUserError):
-        return ()  # a handler's options may use types that no schema can tell; there is no suggestion then
+    schema = _schema(model)
     here = _alternatives(schema, schema)
     for part in location:
         here = [found for each in here for found in _below(each, part, schema)] or here
     return tuple(dict.fromkeys(name for each in here for name in each.get("properties", {})))
+
+
+@lru_cache(maxsize=4)
+def _schema(model: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the model's JSON schema; an empty one for options of types that no schema can tell."""
+    try:
+        return model.model_json_schema()
+    except (PydanticInvalidForJsonSchema, PydanticUserError):
+        return {}
 
 
 def _below(schema: Mapping[str, Any], part: str | int, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from postroom.config.fields import NonEmpty, Section, refuse
-from postroom.config.places import BaseUrl
+from postroom.config.places import BaseUrl, ProxyUrl
 from postroom.config.problems import Id, suggestion
 from postroom.tenant import CLOUDS
 
@@ -119,5 +119,5 @@ class TenantSection(Section):
     """How the app proves itself."""
     scope: NonEmpty | None = None
     """Only to be explicit: an app signs in for `{graph}/.default` and nothing else."""
-    proxy: BaseUrl | None = None
+    proxy: ProxyUrl | None = None
     """HTTP proxy for sign-in and Graph; left out, the environment's HTTPS_PROXY and NO_PROXY hold."""

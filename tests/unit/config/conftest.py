@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def secret_file(tmp_path) -> Callable[..., Path]:
     def write(name: str = "secret", mode: int = 0o600) -> Path:
         path = tmp_path / name
         path.write_text("hush\n")
-        os.chmod(path, mode)
+        path.chmod(mode)
         return path
 
     return write

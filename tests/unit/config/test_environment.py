@@ -52,7 +52,7 @@ def test_a_variable_with_a_slip_is_guessed(problems):
 
 def test_the_value_of_a_variable_is_never_shown(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: '${SECRET}', scope: '${SECRET}', credential: {client_secret: ['${SECRET}']}}\n"
+        "tenant: {tenant_id: t, client_id: c, scope: '${SECRET}', credential: {client_secret: ['${SECRET}']}}\n"
         "log: {level: '${SECRET}'}\n"
         "console: {listen: '${SECRET}'}\n"
         "journal: '${SECRET}'\n"

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from postroom.config import parse
 from postroom.config.problems import Id
+from postroom.errors import ConfigError, HandlerError
 from postroom.model import RetryPolicy
 
 
@@ -13,7 +15,8 @@ def declared(text):
 
 
 def test_a_handler_has_its_class_options_and_patience(full, handlers, tmp_path):
-    text = "{use: save_files, with: {directory: /srv}, retry: {attempts: 3, first: 1s, longest: 1m}, timeout: 5s, concurrency: 2}"
+    retry = "{attempts: 3, first: 1s, longest: 1m}"
+    text = f"{{use: save_files, with: {{directory: /srv}}, retry: {retry}, timeout: 5s, concurrency: 2}}"
     made = full(declared(text)).handlers["archive"]
     assert (made.name, made.use, made.cls) == ("archive", "save_files", handlers["save_files"])
     assert (made.options.directory, made.options.pattern) == (Path("/srv"), "*")
@@ -49,8 +52,6 @@ def test_every_wrong_option_is_reported_at_its_place(problems):
 
 
 def test_the_directory_of_the_file_is_where_classes_are_looked_for(full, tmp_path, find, handlers):
-    from postroom.config import parse
-
     asked = []
 
     def look(use, directory):
@@ -105,9 +106,6 @@ def test_a_handlers_secret_that_is_missing_is_an_error(problems):
 
 
 def test_an_installed_handler_that_cannot_be_imported_says_why(tmp_path):
-    from postroom.config import parse
-    from postroom.errors import ConfigError, HandlerError
-
     def broken(use, directory):
         raise HandlerError("Handler log needs the module 'requests2', which is not there.", remedy="Install it.")
 

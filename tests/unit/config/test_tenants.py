@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from postroom.config.problems import Id
@@ -142,10 +144,23 @@ def test_all_that_is_missing_is_reported(problems):
     ]
 
 
-def test_the_scope_may_be_written_if_it_is_the_only_one(tenant):
-    tenant(
-        "{cloud: usgov, tenant_id: t, client_id: c, scope: https://graph.microsoft.us/.default, credential: {client_secret: s}}"
+def test_a_proxy_may_be_plain_http_and_ask_for_a_password(tenant):
+    made = tenant(
+        "{tenant_id: t, client_id: c, proxy: 'http://u:p@proxy.example:3128', credential: {client_secret: s}}"
     )
+    assert made.proxy == "http://u:p@proxy.example:3128"
+
+
+def test_the_password_of_a_malformed_proxy_is_not_shown(problems):
+    text = "tenant: {tenant_id: t, client_id: c, proxy: 'htp://u:hush@proxy', credential: {client_secret: s}}\n"
+    (problem,) = problems(text + REST)
+    assert problem.id == Id.BAD_URL
+    assert "hush" not in str(problem)
+
+
+def test_the_scope_may_be_written_if_it_is_the_only_one(tenant):
+    scope = "https://graph.microsoft.us/.default"
+    tenant(f"{{cloud: usgov, tenant_id: t, client_id: c, scope: {scope}, credential: {{client_secret: s}}}}")
 
 
 @pytest.mark.parametrize("setting", ["client_secret_file", "certificate_file"])
@@ -167,8 +182,6 @@ def test_a_secret_file_that_is_no_file_is_an_error(problems, name):
 
 
 def test_a_pipe_in_place_of_a_secret_does_not_hang(problems, tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     text = f"tenant: {with_credential('{client_secret_file: pipe}')}\n{REST}"
     assert [problem.id for problem in problems(text)] == [Id.FILE_MISSING]
