@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -21,8 +20,6 @@ from postroom.ports import Clock, Token
 from postroom.tenant import Tenant
 
 USER_AGENT = f"postroom/{__version__}"
-
-_PIECE = 64 * 1024
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -93,8 +90,11 @@ class GraphClient:
 
         async def attempt(*, fresh: bool) -> bytes:
             started = self._clock.monotonic()
-            async with self._answer(call, fresh=fresh) as response:
+            response = await self._answer(call, fresh=fresh)
+            try:
                 body = await self._transport.whole(call, response)
+            finally:
+                self._release(call, response)
             self._record(call, response, body, started)
             return body
 
@@ -105,21 +105,25 @@ class GraphClient:
 
         A slot of the mailbox's budget is taken until the iterator is used up or closed.
         """
-        async with AsyncExitStack() as stack:
 
-            async def attempt(*, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
-                started = self._clock.monotonic()
-                async with AsyncExitStack() as opening:
-                    response = await opening.enter_async_context(self._answer(call, fresh=fresh, streamed=True))
-                    first = await response.content.read(_PIECE)
-                    stack.push_async_exit(opening.pop_all())
-                self._record(call, response, None, started)
-                return response, first
+        async def attempt(*, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
+            started = self._clock.monotonic()
+            response = await self._answer(call, fresh=fresh, streamed=True)
+            try:
+                first = await self._transport.piece(call, response)
+            except BaseException:
+                self._release(call, response)
+                raise
+            self._record(call, response, None, started)
+            return response, first
 
-            response, piece = await self._persist(call, attempt)
+        response, piece = await self._persist(call, attempt)
+        try:
             while piece:
                 yield piece
-                piece = await response.content.read(_PIECE)
+                piece = await self._transport.piece(call, response)
+        finally:
+            self._release(call, response)
 
     async def _persist(self, call: Call, attempt: _Attempt[ResultT_co]) -> ResultT_co:
         """Try until it works or trying again is of no use; a refused token is renewed once."""
@@ -140,27 +144,34 @@ class GraphClient:
             left -= wait
             tries += 1
 
-    @asynccontextmanager
-    async def _answer(
-        self, call: Call, *, fresh: bool, streamed: bool = False
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield a successful answer, holding a slot of the mailbox's budget; raises GraphError or AuthError."""
+    async def _answer(self, call: Call, *, fresh: bool, streamed: bool = False) -> aiohttp.ClientResponse:
+        """Return a successful answer, to be given back by `_release`; raises GraphError or AuthError."""
         budget = self._budget(call.mailbox)
         authorization = await self._token.header()
         await budget.enter(call.priority, self._limits.wait)
         started = self._clock.monotonic()
         try:
-            async with self._transport.exchange(call, authorization, fresh=fresh, streamed=streamed) as response:
-                if response.status >= 300:  # noqa: PLR2004 - not 2xx; redirects are no answer either
-                    error = await self._failure(call, response, started)
-                    self._learn(error, budget, authorization)
-                    raise error
-                yield response
-        finally:
+            response = await self._transport.send(call, authorization, fresh=fresh, streamed=streamed)
+            if response.status < 300:  # noqa: PLR2004 - 2xx; a redirect is no answer either
+                return response
+            error = await self._failure(call, response, started)
+        except BaseException:
             budget.leave()
+            raise
+        budget.leave()
+        self._learn(error, budget, authorization)
+        raise error
+
+    def _release(self, call: Call, response: aiohttp.ClientResponse) -> None:
+        """Let go of the connection, which is closed unless the answer was read to its end, and of the slot."""
+        response.release()
+        self._budgets[call.mailbox].leave()
 
     async def _failure(self, call: Call, response: aiohttp.ClientResponse, started: float) -> GraphError:
-        body = await error_body(response)
+        try:
+            body = await error_body(response)
+        finally:
+            response.release()
         self._record(call, response, body, started)
         return classify(
             response.status, response.headers, body, doing=call.doing, now=self._clock.now(), mailbox=call.mailbox

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import aiohttp
 
 from postroom.errors import Unavailable
@@ -17,25 +14,25 @@ _TLS = (
 )
 
 
-@contextmanager
-def translated(call: Call) -> Iterator[None]:
-    """Raise Unavailable, with what happened and where, for any fault of the network within the block."""
-    try:
-        yield
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        raise _unavailable(call, "TlsFailed", f"no trusted connection could be made ({error})", _TLS) from error
-    except (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError, aiohttp.ConnectionTimeoutError) as error:
-        raise _unavailable(call, CONNECT_FAILED, f"no connection could be made ({error})", _NETWORK) from error
-    except TimeoutError as error:
-        raise _unavailable(call, "TimedOut", "Graph did not answer in time", _NETWORK) from error
-    except aiohttp.ClientPayloadError as error:
-        raise _unavailable(call, "Truncated", "the answer broke off or could not be unpacked", _NETWORK) from error
-    except aiohttp.ClientHttpProxyError as error:
-        raise _unavailable(call, "ProxyRefused", f"the proxy answered {error.status}", _NETWORK) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise _unavailable(
-            call, "ConnectionLost", f"the connection broke ({type(error).__name__})", _NETWORK
-        ) from error
+FAULTS = (aiohttp.ClientError, TimeoutError, OSError)
+"""Whatever aiohttp raises for the network's sake."""
+
+
+def fault(call: Call, error: Exception) -> Unavailable:
+    """Return the error that stands for one of `FAULTS`: what happened, where, and what to do."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return _unavailable(call, "TlsFailed", f"no trusted connection could be made ({error})", _TLS)
+        case aiohttp.ClientConnectorError() | aiohttp.ClientProxyConnectionError() | aiohttp.ConnectionTimeoutError():
+            return _unavailable(call, CONNECT_FAILED, f"no connection could be made ({error})", _NETWORK)
+        case TimeoutError():
+            return _unavailable(call, "TimedOut", "Graph did not answer in time", _NETWORK)
+        case aiohttp.ClientPayloadError():
+            return _unavailable(call, "Truncated", "the answer broke off or could not be unpacked", _NETWORK)
+        case aiohttp.ClientHttpProxyError():
+            return _unavailable(call, "ProxyRefused", f"the proxy answered {error.status}", _NETWORK)
+        case _:
+            return _unavailable(call, "ConnectionLost", f"the connection broke ({type(error).__name__})", _NETWORK)
 
 
 def _unavailable(call: Call, code: str, what: str, remedy: str) -> Unavailable:

@@ -154,11 +154,11 @@ class Folders:
         return Call("GET", url, self._mailbox, doing, priority=Priority.POLL)
 
     def _missing(self, parts: Sequence[str], done: int, present: Sequence[str]) -> NotFound:
-        where = "/".join(parts[:done]) or "the top"
+        where = f"in {'/'.join(parts[:done])}" if done else "at the top"
         near = difflib.get_close_matches(parts[done], present, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return NotFound(
-            f"Folder {'/'.join(parts)} is not in {self._mailbox}: there is no {parts[done]!r} in {where}.",
+            f"Folder {'/'.join(parts)} is not in {self._mailbox}: there is no {parts[done]!r} {where}.",
             code="FolderNotFound",
             remedy=f"Make the folder or change the configuration.{hint}",
             mailbox=self._mailbox,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 from yarl import URL
 
 from postroom.errors import Refused
 from postroom.graph.call import Call
-from postroom.graph.faults import translated
+from postroom.graph.faults import FAULTS, fault
 from postroom.graph.network import proxy_for, tls_context
 from postroom.graph.pin import Pin
 from postroom.graph.session import Limits, graph_session
 from postroom.tenant import Tenant
 
 _LONGEST_ERROR = 64 * 1024
+_PIECE = 64 * 1024
 
 
 class Transport:
@@ -28,6 +28,8 @@ class Transport:
         self._tenant = tenant
         self._limits = limits
         self._user_agent = user_agent
+        self._id_prefix = str(uuid.uuid4())[:24]
+        self._ids = itertools.count(1)
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._whole = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
@@ -54,11 +56,8 @@ class Transport:
             if session is not None:
                 await session.close()
 
-    @asynccontextmanager
-    async def exchange(
-        self, call: Call, authorization: str, *, fresh: bool, streamed: bool
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request and yield the answer, its body unread; raises Refused or Unavailable.
+    async def send(self, call: Call, authorization: str, *, fresh: bool, streamed: bool) -> aiohttp.ClientResponse:
+        """Send the request and return the answer, its body unread, to be released; raises Refused or Unavailable.
 
         Args:
             call: What to send.
@@ -70,21 +69,24 @@ class Transport:
         session = self._fresh if fresh else self._kept
         if session is None:
             raise RuntimeError("the Graph client is not open")
-        headers = {"Authorization": authorization, "client-request-id": str(uuid.uuid4()), **call.headers}
-        with translated(call):
-            async with session.request(
+        try:
+            return await session.request(
                 call.method,
                 URL(call.url, encoded=True),
-                headers=headers,
+                headers={"Authorization": authorization, "client-request-id": self._request_id(), **call.headers},
                 data=call.body,
                 allow_redirects=False,
                 timeout=self._streamed if streamed else self._whole,
-            ) as response:
-                yield response
+            )
+        except FAULTS as error:
+            raise fault(call, error) from error
 
     async def whole(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
-        """Read the body; raises Refused when it is larger than the limit once unpacked."""
-        body, more = await _read(response, self._limits.body)
+        """Read the body; raises Refused when it is larger than the limit once unpacked, and Unavailable."""
+        try:
+            body, more = await _read(response, self._limits.body)
+        except FAULTS as error:
+            raise fault(call, error) from error
         if not more:
             return body
         raise Refused(
@@ -94,12 +96,23 @@ class Transport:
             mailbox=call.mailbox,
         )
 
+    async def piece(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
+        """Read the next piece, 64 KiB at most; empty at the end; raises Unavailable."""
+        try:
+            return await response.content.read(_PIECE)
+        except FAULTS as error:
+            raise fault(call, error) from error
+
+    def _request_id(self) -> str:
+        """Make a GUID that was never used before: random for each client, counted from there."""
+        return f"{self._id_prefix}{next(self._ids):012x}"
+
 
 async def error_body(response: aiohttp.ClientResponse) -> bytes:
     """Read what came of an error's body, at most 64 KiB: if it breaks off, the status says enough."""
     try:
         body, _ = await _read(response, _LONGEST_ERROR)
-    except (aiohttp.ClientError, TimeoutError):
+    except FAULTS:
         return b""
     return body
 
