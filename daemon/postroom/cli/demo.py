@@ -66,8 +66,11 @@ async def _handle_everything(
     tenant: SimulatedTenant, directory: Path, environment: dict[str, str], console: Console, *, keep: bool
 ) -> Account:
     delivered, later = arrive_by_state(tenant)
-    console.print(f"A simulated tenant answers at {tenant.graph}; {len(delivered)} mails are waiting in it.", soft_wrap=True)
-    console.print(f"The daemon runs with {_example()}; its log is {directory / 'daemon.log'}.", soft_wrap=True)
+    console.print(
+        f"A simulated tenant answers at {tenant.graph}; {len(delivered)} mails are waiting in it.\n"
+        f"The daemon runs with {_example()}; its log is {directory / 'daemon.log'}.",
+        soft_wrap=True,
+    )
     async with _daemon(directory, environment) as process:
         post = asyncio.create_task(arrive_by_smtp(tenant, later, delivered))
         with Progress(console) as progress:
