@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from postroom.simulator.graph import Caller, graph_middlewares, graph_routes
 from postroom.simulator.state import TenantState
@@ -102,8 +103,6 @@ class Graph:
 
 
 def _verbatim(url):
-    from yarl import URL
-
     return URL(url, encoded="%" in url or "?" in url)
 
 
@@ -121,16 +120,22 @@ def _exchange(method, url, sent, data, answer):
 
 
 @pytest.fixture
-async def graph(state):
+def keep_exchanges():
+    kept = []
+    yield kept
+    if target := os.environ.get("GRAPH_EXCHANGES"):
+        with Path(target).open("a") as file:
+            file.writelines(json.dumps(exchange) + "\n" for exchange in kept)
+
+
+@pytest.fixture
+async def graph(state, keep_exchanges):
     application, served = web.Application(), web.Application(middlewares=graph_middlewares())
     client = None
     served.add_routes(graph_routes(state, lambda _request: client.caller))
     application.add_subapp("/v1.0", served)
-    async with TestServer(application) as server, ClientSession(auto_decompress=True) as session:
+    async with TestServer(application) as server, ClientSession() as session:
         client = Graph(session, server)
         yield client
-        if target := os.environ.get("GRAPH_EXCHANGES"):
-            with Path(target).open("a") as file:
-                for exchange in client.exchanges:
-                    text = json.dumps(exchange).replace(client.root, "http://127.0.0.1:9/v1.0")
-                    file.write(text + "\n")
+        text = json.dumps(client.exchanges).replace(client.root, "http://127.0.0.1:9/v1.0")
+        keep_exchanges += json.loads(text)

@@ -190,11 +190,10 @@ async def test_another_order_is_refused(graph):
 @pytest.mark.parametrize(
     ("change", "told"), [("created", ["new"]), ("updated", ["number 0"]), ("deleted", ["removed"])]
 )
-async def test_a_chain_for_one_kind_of_change_lists_first_and_then_tells_only_that(
-    graph, ann, state, three, change, told
-):
+async def test_a_chain_for_one_kind_of_change_lists_first_and_then_tells_only_that(graph, state, three, change, told):
     entries, link = await graph.round(f"{INBOX}?changeType={change}&$select=subject")
     assert len(entries) == 3
+    ann = state.mailbox("ann@contoso.example")
     ann.update(three[0], is_read=True)
     ann.delete(three[1])
     state.deliver_mime("ann@contoso.example", mail("new"))

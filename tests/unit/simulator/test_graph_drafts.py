@@ -6,7 +6,10 @@ import pytest
 
 IMMUTABLE = 'IdType="ImmutableId"'
 TO_CARL = [{"emailAddress": {"name": "Carl", "address": "carl@contoso.example"}}]
-RAW = b"From: ann@contoso.example\r\nTo: carl@contoso.example\r\nBcc: dora@contoso.example,\r\n ann@contoso.example\r\nSubject: raw\r\n\r\nbody\r\n"
+RAW = (
+    b"From: ann@contoso.example\r\nTo: carl@contoso.example\r\n"
+    b"Bcc: dora@contoso.example,\r\n ann@contoso.example\r\nSubject: raw\r\n\r\nbody\r\n"
+)
 
 
 @pytest.fixture
@@ -21,6 +24,13 @@ def message(**more):
         "toRecipients": TO_CARL,
         **more,
     }
+
+
+BAD_HEADERS = "InvalidInternetMessageHeaderCollection"
+
+
+def headers(*names):
+    return {"internetMessageHeaders": [{"name": name, "value": "x"} for name in names]}
 
 
 def inbox(mailbox):
@@ -118,29 +128,21 @@ async def test_bad_base64_is_told(graph):
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code"),
+    ("change", "refusal"),
     [
-        ({"toRecipients": []}, 400, "ErrorInvalidRecipients"),
-        ({"toRecipients": [{"emailAddress": {"address": "nobody"}}]}, 400, "ErrorInvalidRecipients"),
-        ({"from": {"emailAddress": {"address": "boss@contoso.example"}}}, 403, "ErrorSendAsDenied"),
-        ({"internetMessageHeaders": []}, 400, "InvalidInternetMessageHeaderCollection"),
-        (
-            {"internetMessageHeaders": [{"name": "Subject", "value": "x"}]},
-            400,
-            "InvalidInternetMessageHeaderCollection",
-        ),
-        (
-            {"internetMessageHeaders": [{"name": f"x-{n}", "value": ""} for n in range(6)]},
-            400,
-            "InvalidInternetMessageHeaderCollection",
-        ),
-        ({"toRecipients": "carl"}, 400, "RequestBodyRead"),
-        ({"attachments": [{"name": "x"}]}, 400, "RequestBodyRead"),
-        ({"nonsense": 1}, 400, "RequestBodyRead"),
+        ({"toRecipients": []}, (400, "ErrorInvalidRecipients")),
+        ({"toRecipients": [{"emailAddress": {"address": "nobody"}}]}, (400, "ErrorInvalidRecipients")),
+        ({"from": {"emailAddress": {"address": "boss@contoso.example"}}}, (403, "ErrorSendAsDenied")),
+        (headers(), (400, BAD_HEADERS)),
+        (headers("Subject"), (400, BAD_HEADERS)),
+        (headers(*(f"x-{n}" for n in range(6))), (400, BAD_HEADERS)),
+        ({"toRecipients": "carl"}, (400, "RequestBodyRead")),
+        ({"attachments": [{"name": "x"}]}, (400, "RequestBodyRead")),
+        ({"nonsense": 1}, (400, "RequestBodyRead")),
     ],
 )
-async def test_what_cannot_be_sent_is_refused_and_nothing_is_saved(graph, ann, carl, change, status, code):
+async def test_what_cannot_be_sent_is_refused_and_nothing_is_saved(graph, ann, carl, change, refusal):
     answer = await graph("POST", "/sendMail", body={"message": message(**change)})
-    assert (answer.status, answer.code) == (status, code)
+    assert (answer.status, answer.code) == refusal
     assert not ann.folder("sentitems").messages
     assert not inbox(carl)

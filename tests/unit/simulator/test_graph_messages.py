@@ -238,18 +238,18 @@ async def test_a_deleted_message_is_gone_but_recoverable(graph, ann, invoice):
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code"),
+    ("change", "refusal"),
     [
-        (lambda text: text[:-1], 400, "ErrorInvalidIdMalformed"),
-        (lambda text: text.swapcase(), 404, "ErrorInvalidMailboxItemId"),
-        (lambda _: "nonsense", 400, "ErrorInvalidIdMalformed"),
-        (lambda text: text[:-4] + "%%%%", 400, "ErrorInvalidIdMalformed"),
+        (lambda text: text[:-1], (400, "ErrorInvalidIdMalformed")),
+        (lambda text: text.swapcase(), (404, "ErrorInvalidMailboxItemId")),
+        (lambda _: "nonsense", (400, "ErrorInvalidIdMalformed")),
+        (lambda text: text[:-4] + "%%%%", (400, "ErrorInvalidIdMalformed")),
     ],
 )
-async def test_an_id_that_is_none_is_told_from_one_that_is_gone(graph, ann, invoice, change, status, code):
+async def test_an_id_that_is_none_is_told_from_one_that_is_gone(graph, ann, invoice, change, refusal):
     wrong = str(URL.build(path=f"/messages/{change(ann.immutable_id(invoice))}"))
     answer = await graph("GET", wrong)
-    assert (answer.status, answer.code) == (status, code)
+    assert (answer.status, answer.code) == refusal
 
 
 async def test_a_message_of_another_mailbox_is_not_answered(graph, state):

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 
 _ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(=\?[^?\s]{1,80}\?[bBqQ]\?[^?]*\?=)[ \t\r\n]+(?==\?[^?\s]{1,80}\?[bBqQ]\?)")
+_NO_CHARSETS = frozenset({"unicode-escape", "raw-unicode-escape", "idna", "punycode"})
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 
 def decode_text(data: bytes, charset: str = "") -> str:
     """Decode by the named charset, else as UTF-8, else as Windows-1252, with replacement characters where it must."""
-    for name in (charset, "utf-8"):
+    known = _known(charset)
+    for name, errors in ((known or "utf-8", "strict"), ("utf-8", "strict"), (known or "cp1252", "replace")):
         try:
-            return _clean(data.decode(name or "utf-8"))
+            return _clean(data.decode(name, errors))
         except (LookupError, ValueError):
             continue
+    return data.decode("cp1252", "replace")
+
+
+def _known(charset: str) -> str:
+    """Return the codec of a charset, or empty: Python has stranger codecs than mail has."""
     try:
-        return _clean(data.decode(charset or "cp1252", "replace"))
+        codec = codecs.lookup(charset).name if charset else ""
     except (LookupError, ValueError):
-        return data.decode("cp1252", "replace")
+        return ""
+    return "" if codec.replace("_", "-") in _NO_CHARSETS else codec
 
 
 def _clean(text: str) -> str:

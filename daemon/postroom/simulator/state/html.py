@@ -38,14 +38,24 @@ def _pieces(source: str, swallowed: frozenset[str]) -> Iterator[_Piece]:
         elif source.startswith("<!--", at):
             end = _behind(source, "-->", at)
         else:
-            end = _behind(source, ">", at)
+            end = _tag_end(source, at)
             name = _TAG_NAME.match(source, at, end)
             tag = name[1].lower() if name else "!"
-            if tag in swallowed:
-                end = end if source[at + 1] == "/" else _behind(source, ">", _behind(lowered, f"</{tag}", end))
-            else:
+            if source[end - 1] != ">":
+                yield _Piece("", "&lt;" + source[at + 1 : end])
+            elif tag not in swallowed:
                 yield _Piece(tag, source[at:end])
+            elif source[at + 1] != "/":
+                end = _behind(source, ">", _behind(lowered, f"</{tag}", end))
         at = end
+
+
+def _tag_end(source: str, at: int) -> int:
+    """Return where a tag ends: behind its ``>``, or before the next ``<`` when it was none."""
+    following = source.find("<", at + 1)
+    following = len(source) if following < 0 else following
+    closed = source.find(">", at, following)
+    return following if closed < 0 else closed + 1
 
 
 def _behind(source: str, wanted: str, at: int) -> int:
