@@ -67,7 +67,14 @@ _RUN: Final = PreparedIn(
 )
 _CLAIMED: Final = PreparedIn(
     lambda items: (
-        select(actions, mailboxes.c.address, messages.c.graph_id)
+        select(
+            actions.c.id,
+            mailboxes.c.address,
+            messages.c.graph_id,
+            actions.c.origin,
+            actions.c.actions,
+            actions.c.attempt,
+        )
         .join_from(actions, messages, actions.c.message_id == messages.c.id)
         .join(mailboxes, actions.c.mailbox_id == mailboxes.c.id)
         .where(actions.c.id.in_(items), is_state(actions.c.state, "running"))
@@ -106,7 +113,7 @@ def record(
     """Record those requests whose (message, origin) is new; returns how many."""
     if not requests:
         return 0
-    recorded = {(row.message_id, row.origin) for row in _RECORDED.rows(connection, sorted({m for m, _ in requests}))}
+    recorded = set(_RECORDED.rows(connection, sorted({m for m, _ in requests})))
     due = micros(at)
     rows = [
         (message_id, mailbox, origin, encode_actions(wanted), due)
@@ -120,15 +127,14 @@ def record(
 def claim(connection: Connection, limit: int, now: datetime, busy: Sequence[str]) -> list[ActionTask]:
     """See `ports.Journal.claim_actions`. A message with an action under way counts as busy."""
     at = micros(now)
-    chosen = [row.id for row in _DUE.rows(connection, list(busy) or [""], at, at, limit)]
+    chosen = [key for (key,) in _DUE.rows(connection, list(busy) or [""], at, at, limit)]
     if not chosen:
         return []
     _RUN.once(connection, chosen)
-    return [_task(row) for row in _CLAIMED.rows(connection, chosen)]
-
-
-def _task(row: Any) -> ActionTask:
-    return ActionTask(row.id, row.address, row.graph_id, row.origin, decode_actions(row.actions), row.attempt)
+    return [
+        ActionTask(key, address, graph_id, origin, decode_actions(wanted), attempt)
+        for key, address, graph_id, origin, wanted, attempt in _CLAIMED.rows(connection, chosen)
+    ]
 
 
 def settle(connection: Connection, results: Sequence[ActionResult]) -> None:

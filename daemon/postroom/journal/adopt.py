@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from postroom.journal.codec import micros, moment_or_none
-from postroom.journal.statement import AnyRow
 from postroom.journal.tables import folders, mailboxes
 from postroom.ports import FolderSpec, WatchedFolder
 
@@ -45,7 +44,7 @@ def _read_mailboxes(connection: Connection) -> dict[tuple[str, str], int]:
     return {(tenant, address): key for tenant, address, key in rows}
 
 
-def _folders(connection: Connection) -> dict[tuple[int, str], AnyRow]:
+def _folders(connection: Connection) -> dict[tuple[int, str], Row[*tuple[Any, ...]]]:
     return {(row.mailbox_id, row.name): row for row in connection.execute(select(folders))}
 
 
@@ -60,7 +59,7 @@ def _new(mailbox: int, spec: FolderSpec, at: datetime) -> dict[str, Any]:
     }
 
 
-def _watched(spec: FolderSpec, row: AnyRow) -> WatchedFolder:
+def _watched(spec: FolderSpec, row: Row[*tuple[Any, ...]]) -> WatchedFolder:
     return WatchedFolder(
         key=row.id,
         mailbox=spec.mailbox,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, false, literal_column, select, tru
 from postroom.errors import JournalError
 from postroom.journal.codec import clean, decode_message, micros
 from postroom.journal.fair import Rotation, fair_share
-from postroom.journal.statement import AnyRow, Prepared, PreparedIn
+from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import deliveries, is_state, messages
 from postroom.model import Delivery, Message
 
@@ -98,7 +98,7 @@ def claim(connection: Connection, room: Mapping[str, int], now: datetime, memory
         return []
     _RUN.once(connection, chosen, at)
     # Read again what was taken: an operator may have discarded some of it meanwhile.
-    rows = {row.id: row for row in _CLAIMED.rows(connection, chosen)}
+    rows = {row[0]: row for row in _CLAIMED.rows(connection, chosen)}
     return list(_readable(connection, [rows[key] for key in chosen if key in rows], at))
 
 
@@ -108,12 +108,12 @@ def _suspect(connection: Connection, left: Counter[str], now: int, memory: Claim
         return
     suspects = _SUSPECTS.rows(connection)
     memory.suspects = bool(suspects)
-    if any(row.state == "running" for row in suspects):
+    if any(state == "running" for _, _, state, _ in suspects):
         return
-    for row in suspects:
-        if row.due_at <= now and left[row.handler] > 0:
-            left[row.handler] -= 1
-            yield row.id
+    for key, handler, _, due in suspects:
+        if due <= now and left[handler] > 0:
+            left[handler] -= 1
+            yield key
             return
 
 
@@ -140,7 +140,7 @@ def _pick(left: Counter[str], candidates: Iterable[Sequence[Any]]) -> Iterator[i
             yield key
 
 
-def _readable(connection: Connection, rows: Iterable[AnyRow], now: int) -> Iterator[Delivery]:
+def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[Delivery]:
     """Yield the deliveries; one whose snapshot is damaged becomes a dead letter, so that it stops nobody else."""
     snapshots: dict[int, Message] = {}
     for key, message_id, handler, rule, attempt, suspect, granted, snapshot in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -19,7 +20,9 @@ T = TypeVar("T")
 
 
 class Database:
-    """An engine with its threads. How long they wait for it is bounded by what its connections were told.
+    """An engine with its threads, each with a connection of its own.
+
+    How long a thread waits for the database is bounded by what the connections were told.
 
     Args:
         where: What errors call it: a path, or a URL without its password.
@@ -28,32 +31,51 @@ class Database:
     def __init__(self, engine: Engine, threads: int, where: str) -> None:
         self.where = where
         self.engine = engine
-        self._reading = engine.execution_options(**{READING: True})
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
+        self._mine = threading.local()
+        self._connections: list[Connection] = []
         self._closed = False
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work(connection, ...)`` in a transaction; raises JournalError when nothing of it was kept."""
-        return await self._hop(self.engine, lambda connection: work(connection, *args, **kwargs))
+        return await self._hop(False, lambda connection: work(connection, *args, **kwargs))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work(connection, ...)``, which writes nothing and so keeps no writer waiting."""
-        return await self._hop(self._reading, lambda connection: work(connection, *args, **kwargs))
+        return await self._hop(True, lambda connection: work(connection, *args, **kwargs))
 
-    async def _hop(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    async def _hop(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - run_in_executor takes no keywords
         if self._closed:
             raise JournalError(f"The journal {self.where} is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, engine, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, reading, work)
 
-    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _run(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - same
+        connection = None
         try:
-            with engine.begin() as connection:
+            connection = self._connection()
+            connection.info[READING] = reading
+            with connection.begin():
                 return work(connection)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
+            if connection is not None:
+                connection.invalidate()  # whatever it was, the next transaction starts from a fresh connection
             raise translate(error, self.where) from error
+
+    def _connection(self) -> Connection:
+        """Return this thread's connection, which stays open: taking one from a pool costs as much as a statement."""
+        connection: Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = self._mine.connection = self.engine.connect()
+            self._connections.append(connection)
+        return connection
 
     async def close(self) -> None:
         """Finish what is under way and let go of the database."""
         self._closed = True
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._threads.shutdown()
+        while self._connections:
+            self._connections.pop().close()
         self.engine.dispose()

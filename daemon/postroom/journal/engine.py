@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from postroom.errors import JournalError
 
@@ -20,7 +20,7 @@ SERVER_THREADS: Final = 4
 CONNECT_SECONDS: Final = 10
 STATEMENT_SECONDS: Final = 60
 READING: Final = "postroom_reading"
-"""Execution option of transactions that write nothing and so must not keep a writer waiting."""
+"""Key in a connection's `info`: true for a transaction that writes nothing and so must not keep a writer waiting."""
 
 
 def parse(url: str) -> URL:
@@ -64,10 +64,10 @@ def make_engine(url: URL) -> Engine:
             url,
             hide_parameters=True,
             paramstyle="format",
-            pool_size=SERVER_THREADS + 1,
-            max_overflow=0,
+            poolclass=NullPool,  # each thread keeps its connection
             connect_args={
                 "connect_timeout": CONNECT_SECONDS,
+                "prepare_threshold": None,  # a plan kept from when a table was empty reads it whole for ever
                 "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout=60s",
             },
         )
@@ -79,13 +79,12 @@ def make_engine(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    """One connection for good: one thread uses it, and taking it from a pool would cost as much as a small page."""
     if (file := database_file(url)) is not None and file.parent.is_dir():
         _make_private(file)
     engine = create_engine(
         url,
         hide_parameters=True,
-        poolclass=StaticPool,
+        poolclass=NullPool,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": 256},
     )
     event.listen(engine, "connect", _prepare_sqlite)
@@ -109,5 +108,5 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: a transaction that read first and then wants to write could not be let through."""
-    reading = connection.get_execution_options().get(READING)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute("BEGIN" if connection.info.get(READING) else "BEGIN IMMEDIATE")

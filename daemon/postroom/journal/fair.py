@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Integer, Select, bindparam, false, func, literal_column, select, union_all
 
-from postroom.journal.statement import Prepared
+from postroom.journal.statement import Prepared, Values
 from postroom.journal.tables import deliveries, is_state
 
 MAILBOXES: Final = 64
@@ -91,10 +91,8 @@ def _next_mailboxes(connection: Connection, rotation: Rotation, handler: str, mo
     return boxes
 
 
-def _read_oldest(
-    connection: Connection, boxes: Sequence[int], handler: str, now: int, most: int
-) -> Sequence[tuple[int, int]]:
+def _read_oldest(connection: Connection, boxes: Sequence[int], handler: str, now: int, most: int) -> Sequence[Values]:
     width = next(width for width in _WIDTHS if width >= len(boxes))
     padded = [*boxes, *([0] * (width - len(boxes)))]  # no mailbox has the id 0
     values = [value for box in padded for value in (handler, box, now, most)]
-    return [(row.id, row.mailbox_id) for row in _OLDEST[width].rows(connection, *values)]
+    return _OLDEST[width].rows(connection, *values)

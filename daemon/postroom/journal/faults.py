@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError
 
@@ -30,17 +30,16 @@ _SQLITE: Final = (
 )
 
 
-def translate(error: SQLAlchemyError, where: str) -> JournalError:
-    """Return what `error` means for the journal at `where`."""
+def translate(error: Exception, where: str) -> JournalError:
+    """Return what `error`, of SQLAlchemy or of the driver, means for the journal at `where`."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorname", "")
     for name, what, remedy, temporary in _SQLITE:
         if code.startswith(name):
             return _journal_error(f"The journal {where} cannot be used: {what}.", remedy, code, temporary=temporary)
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
     detail = str(cause).strip().partition("\n")[0]  # later lines quote the row: they hold mail
-    remedy = "Check that the database server runs and can be reached." if lost or not code else ""
-    return _journal_error(f"The journal {where} failed: {detail}.", remedy, code, temporary=lost)
+    remedy = "" if code else "Check that the database server runs and can be reached."
+    return _journal_error(f"The journal {where} failed: {detail}.", remedy, code, temporary=not code)
 
 
 def _journal_error(message: str, remedy: str, code: str, *, temporary: bool) -> JournalError:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, Connection, Text, bindparam, insert, literal_column, select, update
 
 from postroom.errors import JournalError
 from postroom.journal import actions
 from postroom.journal.codec import LONGEST_LABEL, clean, decode_rules, encode_message, encode_rules, micros
-from postroom.journal.statement import AnyRow, Prepared, PreparedIn
+from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import deliveries, folders, messages
 from postroom.model import DeliveryState
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
@@ -108,8 +108,8 @@ _MOVE: Final = Prepared(
 
 def mailbox_of(connection: Connection, folder: int) -> int:
     """Return the mailbox's id; raises JournalError for a folder that was never adopted."""
-    for row in _MAILBOX.rows(connection, folder):
-        return int(row.mailbox_id)
+    for (mailbox,) in _MAILBOX.rows(connection, folder):
+        return int(mailbox)
     raise JournalError(f"The journal has no folder {folder}.", remedy="This is a defect: please report it.")
 
 
@@ -127,7 +127,7 @@ def commit_page(connection: Connection, page: PageCommit) -> PageResult:
     by_id = {new.message.id: new for new in page.messages}
     stored = {row[0]: row for row in _STORED.rows(connection, list(by_id), mailbox)}
     added = [new for graph_id, new in by_id.items() if graph_id not in stored]
-    moved = [(row, by_id[graph_id]) for graph_id, row in stored.items() if row.folder_id != page.folder]
+    moved = [(row, by_id[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
     seen = micros(page.at)
     _ADD_MESSAGE.many(connection, [_message_row(new, mailbox, page.folder, seen) for new in added])
     had = _move(connection, page.folder, moved)
@@ -140,7 +140,7 @@ def commit_page(connection: Connection, page: PageCommit) -> PageResult:
     )
 
 
-def _message_row(new: NewMessage, mailbox: int, folder: int, seen: int) -> tuple[Any, ...]:
+def _message_row(new: NewMessage, mailbox: int, folder: int, seen: int) -> Values:
     message = new.message
     return (
         mailbox,
@@ -161,47 +161,49 @@ def _handlers(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:
     return {rule.name: rule.handlers for rule in rules}
 
 
-def _move(connection: Connection, folder: int, moved: Sequence[tuple[AnyRow, NewMessage]]) -> Had:
+def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, NewMessage]]) -> Had:
     """Bring messages here that were last seen in another folder; returns what handlers they went to there."""
-    _MOVE_REMEMBERED.many(connection, [(folder, row.id) for row, new in moved if not new.dispatch])
-    routed = {row.id: (row, new) for row, new in moved if new.dispatch}
-    _MOVE.many(connection, [_move_row(folder, row, new) for row, new in routed.values()])
-    return frozenset(
-        (routed[message_id][1].message.id, handler) for message_id, handler in _HAD.rows(connection, list(routed))
-    )
+    if not moved:
+        return frozenset()
+    _MOVE_REMEMBERED.many(connection, [(folder, key) for (_, key, *_), new in moved if not new.dispatch])
+    routed = {key: (rules, new) for (_, key, _, rules), new in moved if new.dispatch}
+    _MOVE.many(connection, [_move_row(folder, key, rules, new) for key, (rules, new) in routed.items()])
+    had = _HAD.rows(connection, list(routed))
+    return frozenset((routed[message_id][1].message.id, handler) for message_id, handler in had)
 
 
-def _move_row(folder: int, row: AnyRow, new: NewMessage) -> tuple[Any, ...]:
+def _move_row(folder: int, key: int, rules: str | None, new: NewMessage) -> Values:
     """What matched before stays in the rules: its deliveries may still be under way."""
-    before: Mapping[str, tuple[str, ...]] = decode_rules(row.rules) if row.rules else {}
-    return (folder, True, encode_rules({**before, **_handlers(new.rules)}), encode_message(new.message), row.id)
+    before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
+    return (folder, True, encode_rules({**before, **_handlers(new.rules)}), encode_message(new.message), key)
 
 
 def _deliver(connection: Connection, mailbox: int, routed: Iterable[NewMessage], had: Had, at: int) -> int:
     """Insert deliveries, those alike in one statement, from the rows of their messages: their ids need not be read."""
     alike: dict[tuple[str, str, str], list[str]] = {}
     for new in routed:
-        for handler, rule in _wanted(new, had).items():
-            alike.setdefault((handler, rule, new.failure), []).append(new.message.id)
+        graph_id = new.message.id
+        for handler, rule in _wanted(new.rules).items():
+            if (graph_id, handler) not in had:
+                alike.setdefault((handler, rule, new.failure), []).append(graph_id)
     for (handler, rule, failure), ids in alike.items():
         state, settled = (DeliveryState.DEAD, at) if failure else (DeliveryState.READY, None)
         _ADD_DELIVERIES.once(connection, ids, handler, rule, state.value, at, settled, clean(failure), mailbox)
     return sum(len(ids) for ids in alike.values())
 
 
-def _wanted(new: NewMessage, had: Had) -> dict[str, str]:
-    """Return handler -> the first rule that names it, without the handlers that had the message."""
+def _wanted(rules: Iterable[MatchedRule]) -> dict[str, str]:
+    """Return handler -> the first rule that names it."""
     wanted: dict[str, str] = {}
-    for rule in new.rules:
+    for rule in rules:
         for handler in rule.handlers:
-            if (new.message.id, handler) not in had:
-                wanted.setdefault(handler, rule.name)
+            wanted.setdefault(handler, rule.name)
     return wanted
 
 
 def _act(connection: Connection, mailbox: int, routed: Iterable[NewMessage], at: datetime) -> int:
     """Record the actions of rules that name no handler; where rules could not be evaluated nothing is certain."""
-    acting = {new.message.id: new for new in routed if not new.failure and any(rule.actions for rule in new.rules)}
+    acting = {new.message.id: new for new in routed for rule in new.rules if rule.actions and not new.failure}
     requests = {
         (message_id, f"rule {rule.name} then"): (mailbox, rule.actions)
         for graph_id, message_id, _, _ in sorted(_STORED.rows(connection, list(acting), mailbox), key=itemgetter(1))

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.journal.codec import action_kinds, decode_actions, decode_message, decode_rules, moment, moment_or_none
@@ -20,9 +20,11 @@ from postroom.journal.records import (
     MessageRecord,
     Summary,
 )
-from postroom.journal.statement import AnyRow
 from postroom.journal.tables import actions, attempts, deliveries, folders, is_state, mailboxes, messages
 from postroom.model import DeliveryState
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of whatever columns."""
 
 
 def list_mailboxes(connection: Connection) -> list[MailboxRecord]:

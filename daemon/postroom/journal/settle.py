@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, false, insert, literal_column, select, update
 
 from postroom.journal import actions
 from postroom.journal.codec import clean, decode_rules, micros
-from postroom.journal.statement import Prepared, PreparedIn
+from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import attempts, deliveries, messages
-from postroom.model import DeliveryState, Settlement
+from postroom.model import DeliveryState, Settlement, Verdict
 from postroom.ports import Conclude, Siblings
 
 _STATES: Final = {state.value: state for state in DeliveryState}
@@ -32,9 +32,24 @@ _STAND: Final = PreparedIn(
         )
         .join_from(deliveries, messages, deliveries.c.message_id == messages.c.id)
         .where(deliveries.c.message_id.in_(items))
-        .order_by(deliveries.c.message_id, deliveries.c.id)
         .with_for_update(of=deliveries)
     )
+)
+_DONE: Final = PreparedIn(
+    lambda items: (
+        update(deliveries)
+        .where(deliveries.c.id.in_(items))
+        .values(
+            {
+                "state": literal_column("'done'"),
+                "suspect": false(),
+                "settled_at": bindparam("now"),
+                "error": literal_column("''"),
+                "note": literal_column("''"),
+            }
+        )
+    ),
+    before=("now",),
 )
 _END: Final = Prepared(
     update(deliveries)
@@ -93,12 +108,12 @@ def settle(connection: Connection, settled: Sequence[Settlement], now: datetime,
     if not settled:
         return
     stands = _read(connection, {item.delivery.message_id for item in settled})
-    valid = list(_valid(settled, stands))
+    valid = [item for item in settled if _holds(item, stands)]
     ended = [item for item in valid if item.verdict.state is not DeliveryState.READY]
     again = [item for item in valid if item.verdict.state is DeliveryState.READY]
-    _END.many(connection, [_end_row(item) for item in ended])
+    _end(connection, ended, micros(now))
     _AGAIN.many(connection, [_again_row(item, now) for item in again])
-    _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item)])
+    _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item.verdict)])
     actions.record(connection, _requests(ended, stands, conclude), now)
 
 
@@ -114,21 +129,33 @@ def _read(connection: Connection, message_ids: Iterable[int]) -> dict[int, _Stan
     return stands
 
 
-def _valid(settled: Sequence[Settlement], stands: dict[int, _Stand]) -> Iterator[Settlement]:
-    """Yield the settlements that hold, and note their states among the siblings'."""
-    for item in settled:
-        stand = stands.get(item.delivery.message_id)
-        if stand is not None and stand.attempts.pop(item.delivery.id, None) == item.delivery.attempt:
-            stand.states[item.delivery.handler] = item.verdict.state
-            yield item
+def _holds(item: Settlement, stands: dict[int, _Stand]) -> bool:
+    """Say whether the attempt is the one that runs, and if so note its verdict among the siblings' states."""
+    delivery = item.delivery
+    stand = stands.get(delivery.message_id)
+    if stand is None or stand.attempts.pop(delivery.id, None) != delivery.attempt:
+        return False
+    stand.states[delivery.handler] = item.verdict.state
+    return True
 
 
-def _end_row(item: Settlement) -> tuple[Any, ...]:
+def _end(connection: Connection, ended: Sequence[Settlement], now: int) -> None:
+    """Most are done and there is nothing to say about it: these are alike and take one statement."""
+    alike = [item.delivery.id for item in ended if _is_plain(item.verdict)]
+    _DONE.once(connection, alike, now)
+    _END.many(connection, [_end_row(item, now) for item in ended if not _is_plain(item.verdict)])
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    return verdict.state is DeliveryState.DONE and not verdict.note and not verdict.error
+
+
+def _end_row(item: Settlement, now: int) -> Values:
     verdict = item.verdict
-    return (verdict.state.value, micros(item.ended_at), clean(verdict.error), clean(verdict.note), item.delivery.id)
+    return (verdict.state.value, now, clean(verdict.error), clean(verdict.note), item.delivery.id)
 
 
-def _again_row(item: Settlement, now: datetime) -> tuple[Any, ...]:
+def _again_row(item: Settlement, now: datetime) -> Values:
     """An attempt that does not count is given back; who survived one that counts is no longer a suspect."""
     verdict, delivery = item.verdict, item.delivery
     return (
@@ -141,11 +168,11 @@ def _again_row(item: Settlement, now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _failed(item: Settlement) -> bool:
-    return item.verdict.counted and item.verdict.state is not DeliveryState.DONE
+def _failed(verdict: Verdict) -> bool:
+    return verdict.counted and verdict.state is not DeliveryState.DONE
 
 
-def _attempt_row(item: Settlement) -> tuple[Any, ...]:
+def _attempt_row(item: Settlement) -> Values:
     outcome = "retry" if item.verdict.state is DeliveryState.READY else item.verdict.state.value
     delivery = item.delivery
     error = clean(item.verdict.error)

@@ -1,20 +1,21 @@
-"""Statements of the hot path: built with Core, compiled once for a dialect, run with plain tuples.
+"""Statements of the hot path: built with Core, compiled once for a dialect, run by the driver with plain tuples.
 
-Core's own executemany turns a dictionary into parameters for every row, and an expanding IN list into new text for
-every length. That costs more than SQLite does; compiling once costs nothing, and the statements stay Core's.
+Core's own execution turns dictionaries into parameters and rows into named tuples, which costs more than SQLite does.
+The statements stay Core's, so that both databases have the same ones; only running them is direct.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Executable, Row, bindparam
+from sqlalchemy import BindParameter, Connection, Executable, bindparam
 from sqlalchemy.engine import Dialect
 
-AnyRow = Row[*tuple[Any, ...]]
-"""A row as the driver gave it: values in the order of the selected columns."""
+Values = tuple[Any, ...]
+"""A row, or the values for one."""
 
 IN_SIZES: Final = (1, 2, 4, 8, 12, 16, 24, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 500)
 """Lengths of IN lists; shorter ones are filled up by repeating a value, so that few texts are ever prepared."""
@@ -43,18 +44,23 @@ class Prepared:
             text = self._texts[dialect.name] = compile_for(self._statement, dialect, self._names)
         return text
 
-    def many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    def many(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it for each of `rows`; not at all for none."""
         if rows:
-            connection.exec_driver_sql(self._text(connection.dialect), list(rows))
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.executemany(self._text(connection.dialect), rows)
 
     def once(self, connection: Connection, *values: Any) -> int:
         """Run it and return how many rows it touched."""
-        return connection.exec_driver_sql(self._text(connection.dialect), values).rowcount
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(self._text(connection.dialect), values)
+            return cursor.rowcount
 
-    def rows(self, connection: Connection, *values: Any) -> Sequence[AnyRow]:
-        """Run it and return its rows."""
-        return connection.exec_driver_sql(self._text(connection.dialect), values).all()
+    def rows(self, connection: Connection, *values: Any) -> list[Values]:
+        """Run it and return its rows: values in the order of the selected columns."""
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(self._text(connection.dialect), values)
+            return list(cursor.fetchall())
 
 
 class PreparedIn:
@@ -84,9 +90,9 @@ class PreparedIn:
             prepared = self._sized[size] = Prepared(statement, *self._before, *items, *self._after)
         return prepared
 
-    def rows(self, connection: Connection, items: Sequence[Any], *values: Any) -> list[AnyRow]:
+    def rows(self, connection: Connection, items: Sequence[Any], *values: Any) -> list[Values]:
         """Run it, in parts where `items` are many, and return all rows."""
-        cut, found = len(self._before), list[AnyRow]()
+        cut, found = len(self._before), list[Values]()
         for part in _parts(items):
             found.extend(self._of_size(len(part)).rows(connection, *values[:cut], *part, *values[cut:]))
         return found

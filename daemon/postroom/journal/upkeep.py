@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, ScalarSelect, Select, Table, func, insert, literal, null, select, true, update
+from sqlalchemy import Connection, Label, ScalarSelect, Table, func, insert, literal, null, select, true, update
 
 from postroom.journal.codec import moment_or_none
 from postroom.journal.tables import actions, attempts, deliveries, is_state, messages
@@ -52,31 +52,23 @@ _NEXT_DUE: Final = select(
 
 
 def counts(connection: Connection) -> dict[str, int]:
-    """See `ports.Journal.counts`."""
+    """See `ports.Journal.counts`. What is done is the rest of all: the other states are few and indexed."""
     found: dict[str, int] = dict(connection.execute(_COUNTS).mappings().one())
+    for name, states in (("deliveries", DELIVERY_STATES), ("actions", ACTION_STATES)):
+        found[f"{name}.done"] -= sum(found[f"{name}.{state}"] for state in states if state != "done")
     return found
 
 
-def _counts() -> Select[Any]:
-    return select(
-        _count(messages).label("messages"),
-        *_counts_of(deliveries, "deliveries", DELIVERY_STATES),
-        *_counts_of(actions, "actions", ACTION_STATES),
-    )
+def _counts(table: Table, states: tuple[str, ...]) -> list[Label[int]]:
+    """Count each state, and everything under the name of ``done``."""
+    return [_count(table, state if state != "done" else None).label(f"{table.name}.{state}") for state in states]
 
 
-def _counts_of(table: Table, name: str, states: tuple[str, ...]) -> list[Any]:
-    """Count each state; `done` is the rest of all, for the other states are few and indexed."""
-    found = {state: _count(table, state) for state in states if state != "done"}
-    rest = _count(table)
-    for count in found.values():
-        rest = rest - count
-    return [(found | {"done": rest})[state].label(f"{name}.{state}") for state in states]
-
-
-def _count(table: Table, state: str | None = None) -> Any:
+def _count(table: Table, state: str | None = None) -> ScalarSelect[int]:
     query = select(func.count()).select_from(table)
     return (query if state is None else query.where(is_state(table.c.state, state))).scalar_subquery()
 
 
-_COUNTS: Final = _counts()
+_COUNTS: Final = select(
+    _count(messages).label("messages"), *_counts(deliveries, DELIVERY_STATES), *_counts(actions, ACTION_STATES)
+)
