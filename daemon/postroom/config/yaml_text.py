@@ -1,8 +1,8 @@
 """The first pass: YAML text to a tree with positions.
 
-Scalars are read as YAML 1.2 reads them, like the editors that use the schema do: ``no`` and ``on`` are words, dates are
-text. Aliases and ``<<`` work; what they expand to is limited. The parser is the one in Python: that in C is ten times as
-fast, and ends the process on text that is nested deep enough.
+Scalars are read as YAML 1.2 reads them, like the editors that use the schema do: ``no`` and ``on`` are words, dates
+are text. Aliases and ``<<`` work; what they expand to is limited. The parser is the one in Python: that in C is ten
+times as fast, and ends the process on text that is nested deep enough.
 """
 
 from __future__ import annotations
