@@ -1,0 +1,660 @@
+"""A round of one folder, against a mailbox that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from postroom.errors import (
+    AuthError,
+    Forbidden,
+    JournalError,
+    NotFound,
+    QuotaExceeded,
+    Refused,
+    ResyncRequired,
+    Throttled,
+    Unavailable,
+)
+from postroom.model import Delete, Details
+from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
+from postroom.pipeline.poll import DELTA_RETRY, SEEN_LINK_LIMIT, STORM, FolderPoller
+from postroom.ports import Entry, FolderSpec
+from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
+from postroom.testing import make_message
+from postroom.testing.clock import START
+from support.pipeline import ALWAYS, MAILBOX, mail_at, page
+
+EVERYTHING = Rule("all", ALWAYS, ("erp",))
+SPAM = Rule("spam", HeaderIs("X-Spam", (Pattern.parse("yes"),)), ("quarantine",))
+GRAPH = {"status": 403, "code": "ErrorQuotaExceeded"}
+
+
+@pytest.fixture
+def poller_of(folder, journal, mail, clock, notes):
+    def make(*rules, at=folder, **fields):
+        settings = {"mail": mail, "journal": journal, "clock": clock, "report": notes, "page_size": 2}
+        return FolderPoller(at, rules or (EVERYTHING,), **(settings | fields))
+
+    return make
+
+
+@pytest.fixture
+def stored(journal, clock):
+    """Read a folder as a restart would find it."""
+
+    async def read(floor=None):
+        [folder] = await journal.adopt([FolderSpec("default", MAILBOX, "Inbox", floor)], clock.now())
+        return folder
+
+    return read
+
+
+async def deliveries(journal):
+    return {name: count for name, count in (await journal.counts()).items() if name.startswith("deliveries.") and count}
+
+
+async def test_a_walk_stores_each_page_with_the_link_that_follows_it(poller_of, mail, stored, journal):
+    mail.script(None, page(mail_at(0), mail_at(1), next_link="L1"))
+    mail.script("L1", page(mail_at(2), next_link="L2"))
+    mail.script("L2", page(delta_link="D1"))
+    poller = poller_of()
+
+    result = await poller.round()
+
+    assert (result.pages, result.fresh, result.deliveries) == (3, 3, 3)
+    assert await stored() == poller.folder
+    assert (poller.folder.link, poller.folder.walk) == ("D1", "round")
+    assert await deliveries(journal) == {"deliveries.ready": 3}
+
+
+async def test_the_next_round_goes_on_from_the_delta_link(poller_of, mail):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", page(mail_at(0), delta_link="D2"))
+    poller = poller_of()
+
+    await poller.round()
+    result = await poller.round()
+
+    assert mail.requests == [("delta", None), ("delta", "D1")]
+    assert result.fresh == 1
+    assert poller.folder.link == "D2"
+
+
+async def test_a_round_that_changes_nothing_is_not_written(poller_of, mail, journal):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", page(delta_link="D1"))
+    poller = poller_of()
+    await poller.round()
+    journal.calls.clear()
+
+    await poller.round()
+
+    assert not journal.calls["commit_page"]
+
+
+async def test_work_is_announced_only_when_there_is_some(poller_of, mail):
+    mail.script(None, page(mail_at(0), delta_link="D1"))
+    mail.script("D1", page(delta_link="D2"))
+    announced = []
+    poller = poller_of(dispatched=lambda: announced.append(1))
+
+    await poller.round()
+    await poller.round()
+
+    assert announced == [1]
+
+
+async def test_mail_from_before_the_floor_is_remembered_and_never_delivered(poller_of, mail, folder, journal):
+    old = mail_at(-1)
+    mail.script(None, page(old, mail_at(0), delta_link="D1"))
+    mail.script("D1", page(replace(old, is_read=True), delta_link="D2"))
+    poller = poller_of(at=replace(folder, floor=START))
+
+    first = await poller.round()
+    second = await poller.round()
+
+    assert (first.fresh, first.deliveries) == (2, 1)
+    assert (second.fresh, second.known, second.deliveries) == (0, 1, 0)
+
+
+async def test_old_mail_moved_into_the_folder_later_is_delivered(poller_of, mail, folder):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", page(mail_at(-1000), delta_link="D2"))
+    poller = poller_of(at=replace(folder, floor=START))
+    await poller.round()
+
+    assert (await poller.round()).deliveries == 1
+
+
+async def test_a_message_that_comes_twice_in_a_page_or_again_later_is_delivered_once(poller_of, mail, journal):
+    message = mail_at(0)
+    mail.script(None, page(message, message, next_link="L1"))
+    mail.script("L1", page(message, Entry(message.id, removed=True), delta_link="D1"))
+
+    await poller_of().round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 1}
+
+
+async def test_a_removed_entry_is_only_a_hint(poller_of, mail, journal):
+    message = mail_at(0)
+    mail.script(None, page(Entry(message.id, removed=True), message, delta_link="D1"))
+
+    assert (await poller_of().round()).fresh == 1
+
+
+async def test_at_most_one_page_is_fetched_ahead_and_the_stored_link_is_that_of_a_stored_page(
+    poller_of, mail, journal, stored
+):
+    for number in range(5):
+        last = {"delta_link": "D"} if number == 4 else {"next_link": f"L{number + 1}"}
+        mail.script(f"L{number}" if number else None, page(mail_at(number), **last))
+    ahead = []
+
+    async def look():
+        await asyncio.sleep(0)
+        fetched = len(mail.requests)
+        ahead.append(fetched - journal.calls["commit_page"])
+
+    journal.before["commit_page"] = look
+
+    await poller_of().round()
+
+    assert max(ahead) == 1
+    assert ahead[-1] == 0
+
+
+async def test_an_error_in_mid_round_keeps_what_was_stored(poller_of, mail, stored, journal):
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", Unavailable("Down."), page(mail_at(1), delta_link="D1"))
+    poller = poller_of()
+
+    with pytest.raises(Unavailable):
+        await poller.round()
+
+    assert (await stored()).link == "L1"
+    assert (await stored()).walk == "full"
+
+    await poller.round()
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+    assert [link for _, link in mail.requests] == [None, "L1", "L1"]
+
+
+async def test_a_page_the_journal_did_not_take_is_fetched_again(poller_of, mail, stored, journal):
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", page(mail_at(1), delta_link="D1"))
+    journal.failures["commit_page"].append(JournalError("The disk is full."))
+    poller = poller_of()
+
+    with pytest.raises(JournalError):
+        await poller.round()
+
+    assert (await stored()).link is None
+    assert poller.folder.link is None
+
+    await poller.round()
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+
+
+async def test_a_failed_page_leaves_no_task_behind(poller_of, mail, journal):
+    ended = asyncio.Event()
+
+    async def hang():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fetching():
+        await asyncio.sleep(0)
+
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", hang)
+    journal.before["commit_page"] = fetching
+    journal.failures["commit_page"].append(JournalError("The disk is full."))
+
+    with pytest.raises(JournalError):
+        await poller_of().round()
+
+    assert ended.is_set()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_reset_lists_again_and_delivers_nothing_twice(poller_of, mail, stored, journal, notes):
+    known, new = mail_at(0), mail_at(1)
+    mail.script(None, page(known, delta_link="D1"), page(known, new, delta_link="D9"))
+    mail.script("D1", ResyncRequired("Gone.", status=410, code="SyncStateNotFound"))
+    poller = poller_of()
+    await poller.round()
+
+    result = await poller.round()
+
+    assert (result.fresh, result.known) == (1, 1)
+    assert (await stored()).link == "D9"
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+    assert notes.named("resync")[0]["code"] == "SyncStateNotFound"
+
+
+async def test_a_reset_does_not_deliver_old_mail_that_was_never_seen(poller_of, mail, folder, journal):
+    mail.script(None, page(delta_link="D1"), page(mail_at(-5), mail_at(5), delta_link="D9"))
+    mail.script("D1", ResyncRequired("Gone.", status=410, code="SyncStateNotFound"))
+    poller = poller_of(at=replace(folder, floor=START))
+    await poller.round()
+    await poller.round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 1}
+
+
+async def test_a_reset_in_mid_walk_keeps_what_was_stored(poller_of, mail, journal):
+    mail.script(None, page(mail_at(0), next_link="L1"), page(mail_at(1), delta_link="D1"))
+    mail.script("L1", ResyncRequired("Gone.", status=410, code="SyncStateNotFound"))
+
+    await poller_of().round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+
+
+async def test_a_storm_of_resets_gives_delta_a_rest(poller_of, mail, clock, notes):
+    mail.script(None, *[page(delta_link="D1")] * STORM)
+    mail.script("D1", ResyncRequired("Gone.", status=410, code="SyncStateNotFound"))
+    mail.listing = [mail_at(1)]
+    poller = poller_of()
+    for _ in range(STORM + 1):
+        result = await poller.round()
+
+    assert poller.folder.mode == "listing"
+    assert result.fresh == 1
+    assert notes.named("fallback")
+
+
+async def test_resets_that_are_far_apart_are_no_storm(poller_of, mail, clock):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", ResyncRequired("Gone.", status=410, code="SyncStateNotFound"))
+    poller = poller_of()
+    for _ in range(STORM + 3):
+        await poller.round()
+        await clock.advance(3600.0)
+
+    assert poller.folder.mode == "delta"
+
+
+async def test_a_folder_that_was_made_anew_is_listed_again(poller_of, mail, journal, stored):
+    mail.script(None, page(delta_link="D1"), page(mail_at(0), delta_link="D9"))
+    mail.script("D1", NotFound("No such folder.", status=404, code="ErrorItemNotFound"))
+    poller = poller_of()
+    await poller.round()
+
+    await poller.round()
+
+    assert (await stored()).link == "D9"
+    assert await deliveries(journal) == {"deliveries.ready": 1}
+
+
+async def test_a_folder_that_is_gone_keeps_its_link(poller_of, mail, stored):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", NotFound("No such folder.", status=404, code="ErrorItemNotFound"))
+    poller = poller_of()
+    await poller.round()
+    mail.folder_ids = deque(["folder-id", NotFound("Inbox/Gone is lost.", status=404)])
+
+    with pytest.raises(NotFound, match="lost"):
+        await poller.round()
+
+    assert (await stored()).link == "D1"
+
+
+async def test_a_mailbox_that_is_not_found_keeps_its_link(poller_of, mail, stored):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", NotFound("No such user.", status=404, code="ErrorInvalidUser"))
+    poller = poller_of()
+    await poller.round()
+
+    with pytest.raises(NotFound):
+        await poller.round()
+
+    assert (await stored()).link == "D1"
+
+
+@pytest.mark.parametrize("error", [Forbidden("No.", status=403), AuthError("No.", code="x"), Throttled("Wait.")])
+async def test_other_errors_surface_and_change_no_mode(poller_of, mail, error):
+    mail.script(None, error)
+    poller = poller_of()
+
+    with pytest.raises(type(error)):
+        await poller.round()
+
+    assert poller.folder.mode == "delta"
+
+
+async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(poller_of, mail, clock, stored, notes, journal):
+    first, second = mail_at(0), mail_at(1)
+    mail.script(None, page(first, delta_link="D1"), page(first, second, delta_link="D9"))
+    mail.script("D1", QuotaExceeded("Full.", **GRAPH))
+    mail.listing = [first, second]
+    poller = poller_of()
+    await poller.round()
+
+    listed = await poller.round()
+
+    assert (listed.fresh, listed.known) == (1, 1)
+    assert (await stored()).mode == "listing"
+    assert notes.named("fallback")[0]["mode"] == "listing"
+
+    await clock.advance(DELTA_RETRY.total_seconds())
+    await poller.round()
+
+    assert (await stored()).mode == "delta"
+    assert (await stored()).link == "D9"
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+
+
+async def test_while_it_stays_full_listing_goes_on_from_where_it_stood(poller_of, mail, clock):
+    mail.script(None, QuotaExceeded("Full.", **GRAPH))
+    mail.listing = [mail_at(minute) for minute in range(0, 100, 10)]
+    await clock.advance(100 * 60)
+    poller = poller_of()
+    await poller.round()
+    resting = poller.folder.link
+    await clock.advance(DELTA_RETRY.total_seconds())
+    mail.requests.clear()
+
+    await poller.round()
+
+    assert mail.requests[0] == ("delta", None)
+    assert mail.requests[1] == ("listing", START + timedelta(minutes=90 - 15), None)
+    assert poller.folder.link == resting
+
+
+async def test_a_cloud_without_delta_is_listed_only(poller_of, mail, stored, folder, clock):
+    await clock.advance(3600)
+    mail.listing = [mail_at(-60), mail_at(1), mail_at(2), mail_at(3), mail_at(40)]
+    poller = poller_of(at=replace(folder, floor=START), delta=False)
+
+    result = await poller.round()
+
+    assert result.fresh == 4
+    assert {kind for kind, *_ in mail.requests} == {"listing"}
+    assert (await stored()).mode == "listing"
+
+    mail.listing.append(mail_at(50))
+    assert (await poller.round()).fresh == 1
+
+
+async def test_mail_that_rules_move_away_while_it_is_listed_pulls_none_past_unseen(poller_of, mail, clock, journal):
+    await clock.advance(3600)
+    everything = [mail_at(minute) for minute in range(20)]
+    mail.listing = list(everything)
+
+    async def handlers_move_what_they_have():
+        mail.listing = mail.listing[1:]
+
+    journal.after["commit_page"] = handlers_move_what_they_have
+
+    await poller_of(delta=False).round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 20}
+
+
+async def test_an_interrupted_listing_goes_on_from_its_last_page(poller_of, mail, clock, journal, stored):
+    await clock.advance(3600)
+    mail.listing = [mail_at(minute) for minute in range(9)]
+    poller = poller_of(delta=False)
+
+    async def stop_after_three():
+        if journal.calls["commit_page"] == 3:
+            journal.failures["commit_page"].append(JournalError("The disk is full."))
+
+    journal.after["commit_page"] = stop_after_three
+    with pytest.raises(JournalError):
+        await poller.round()
+    mail.requests.clear()
+
+    await poller_of(at=await stored(), delta=False).round()
+
+    assert mail.requests[0][1] > START
+    assert await deliveries(journal) == {"deliveries.ready": 9}
+
+
+async def test_many_mails_of_one_and_the_same_second_are_all_listed(poller_of, mail, clock, journal):
+    await clock.advance(3600)
+    mail.listing = [mail_at(1) for _ in range(11)]
+
+    await poller_of(delta=False).round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 11}
+
+
+async def test_an_update_that_lacks_fields_is_read_only_when_it_is_new(poller_of, mail, journal):
+    known, new = mail_at(0), mail_at(1)
+    mail.script(None, page(known, delta_link="D1"))
+    mail.script("D1", page(Entry(known.id), Entry(new.id), Entry("gone"), delta_link="D2"))
+    mail.messages[new.id].append(new)
+    mail.messages["gone"].append(None)
+    poller = poller_of()
+    await poller.round()
+    poller._examiner._clock = Hasty()
+
+    assert (await poller.round()).fresh == 1
+    assert ("message", known.id) not in mail.requests
+    assert mail.requests.count(("message", "gone")) == 2
+
+
+class Hasty:
+    """A clock that does not wait."""
+
+    def __init__(self):
+        self.slept = []
+
+    def now(self):
+        return START
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def hasty(poller_of):
+    def make(*rules, **fields):
+        poller = poller_of(*rules, **fields)
+        poller._examiner._clock = Hasty()
+        return poller
+
+    return make
+
+
+async def states(journal, clock):
+    """Return handler -> state of every delivery there is."""
+    claimed = await journal.turn([], {"erp": 99, "quarantine": 99}, clock.now(), lambda _: [])
+    return sorted(each.handler for each in claimed), (await journal.counts()).get("deliveries.dead", 0)
+
+
+async def test_what_rules_need_beyond_the_page_is_read_for_new_mail_alone(hasty, mail, journal, clock):
+    spam, ham = mail_at(0), mail_at(1)
+    mail.script(None, page(spam, ham, delta_link="D1"), page(spam, delta_link="D2"))
+    mail.script("D1", page(spam, ham, delta_link="D2"))
+    mail.detail[spam.id].append(Details(headers=(("X-Spam", "yes"),)))
+    mail.detail[ham.id].append(Details(headers=()))
+    poller = hasty(SPAM)
+
+    await poller.round()
+    await poller.round()
+
+    assert [request[1] for request in mail.requests if request[0] == "details"] == [spam.id, ham.id]
+    assert await states(journal, clock) == (["quarantine"], 0)
+
+
+async def test_details_are_read_a_few_at_a_time(hasty, mail):
+    many = [mail_at(minute) for minute in range(20)]
+    mail.script(None, page(*many, delta_link="D1"))
+    for each in many:
+        mail.detail[each.id].append(Details(headers=()))
+
+    await hasty(SPAM).round()
+
+    assert mail.most_under_way == LOOKS_AT_ONCE
+
+
+async def test_a_temporary_failure_of_details_ends_the_round_and_loses_nothing(hasty, mail, stored, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].extend([Unavailable("Down.", status=503), Details(headers=(("X-Spam", "yes"),))])
+    poller = hasty(SPAM)
+
+    with pytest.raises(Unavailable):
+        await poller.round()
+    assert (await stored()).link is None
+
+    await poller.round()
+    assert await states(journal, clock) == (["quarantine"], 0)
+
+
+async def test_details_that_cannot_be_read_ever_make_dead_letters(hasty, mail, journal, clock, notes):
+    message = mail_at(0)
+    mail.script(None, page(message, mail_at(1), delta_link="D1"))
+    mail.detail[message.id].append(Refused("Corrupt.", status=500, code="ErrorCorruptData"))
+    for each in mail.delta[None][0].entries[1:]:
+        mail.detail[each.id].append(Details(headers=(("X-Spam", "yes"),)))
+
+    await hasty(SPAM).round()
+
+    assert await states(journal, clock) == (["quarantine"], 1)
+    assert "Corrupt." in notes.named("unreadable")[0]["error"]
+
+
+@pytest.mark.parametrize("error", [Unavailable("Down.", status=500), Forbidden("No.", status=403)])
+async def test_one_message_that_fails_for_rounds_does_not_stop_its_folder_for_ever(hasty, mail, journal, clock, error):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(error)
+    poller = hasty(SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(type(error)):
+            await poller.round()
+
+    await poller.round()
+
+    assert await states(journal, clock) == ([], 1)
+
+
+async def test_a_throttled_mailbox_makes_no_dead_letters(hasty, mail, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(Throttled("Wait.", status=429))
+    poller = hasty(SPAM)
+    for _ in range(PATIENCE * 3):
+        with pytest.raises(Throttled):
+            await poller.round()
+
+    assert await deliveries(journal) == {}
+
+
+async def test_a_message_of_which_nothing_can_be_read_becomes_a_dead_letter(hasty, mail, journal, clock):
+    mail.script(None, page(Entry("corrupt"), delta_link="D1"))
+    mail.messages["corrupt"].append(Refused("Corrupt.", status=500, code="ErrorCorruptData"))
+
+    await hasty(EVERYTHING, SPAM).round()
+
+    assert await states(journal, clock) == ([], 2)
+
+
+async def test_a_rule_that_is_undecided_never_has_its_actions_carried_out(hasty, mail, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(Refused("Corrupt.", status=500, code="ErrorCorruptData"))
+
+    await hasty(Rule("bin", SPAM.when, then=(Delete(),))).round()
+
+    assert await journal.claim_actions(9, clock.now()) == []
+
+
+async def test_details_that_graph_does_not_tell_are_no_answer(hasty, mail, journal, clock):
+    message = make_message(size=None)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(Details(size=None))
+
+    await hasty(Rule("big", SizeIs(least=10), ("erp",))).round()
+
+    assert await states(journal, clock) == ([], 1)
+
+
+async def test_a_message_that_is_not_found_is_asked_for_again_a_little_later(hasty, mail, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].extend([NotFound("No."), Details(headers=(("X-Spam", "yes"),))])
+    poller = hasty(SPAM)
+
+    await poller.round()
+
+    assert poller._examiner._clock.slept == [GONE_WAIT]
+    assert await states(journal, clock) == (["quarantine"], 0)
+
+
+async def test_a_message_that_is_gone_keeps_the_rules_that_matched_without_details(hasty, mail, journal, clock):
+    message = mail_at(0, subject="Invoice")
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(NotFound("No."))
+    invoice = Rule("invoice", TextIs("subject", (Pattern.parse("Invoice"),)), ("erp",))
+
+    await hasty(invoice, SPAM).round()
+
+    assert await states(journal, clock) == (["erp"], 0)
+
+
+@pytest.mark.parametrize("circle", [["L1", "L1"], ["L1", "L2", "L1"], ["L1", "L2", "L3", "L1"]])
+async def test_links_that_lead_in_a_circle_end_the_round(poller_of, mail, circle):
+    mail.script(None, page(next_link="L1"))
+    for link, following in zip(circle, circle[1:], strict=False):
+        mail.script(link, page(next_link=following))
+    poller = poller_of()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable, match="circle"):
+            await poller.round()
+
+    assert len(mail.requests) <= len(circle) + SEEN_LINK_LIMIT + 1
+
+
+async def test_the_same_link_may_come_back_a_few_times(poller_of, mail):
+    mail.script(None, page(next_link="L1"))
+    mail.script("L1", *[page(next_link="L1")] * (SEEN_LINK_LIMIT - 1), page(mail_at(0), delta_link="D1"))
+
+    assert (await poller_of().round()).fresh == 1
+
+
+async def test_empty_pages_in_a_row_are_legal(poller_of, mail):
+    for number in range(50):
+        mail.script(f"L{number}" if number else None, page(next_link=f"L{number + 1}"))
+    mail.script("L50", page(mail_at(0), delta_link="D1"))
+
+    assert (await poller_of().round()).fresh == 1
+
+
+async def test_a_page_without_any_link_does_not_end_the_first_walk(poller_of, mail, stored):
+    mail.script(None, page(mail_at(0)))
+
+    with pytest.raises(Unavailable, match="neither"):
+        await poller_of().round()
+
+    assert (await stored()).walk == "full"
+
+
+async def test_a_round_that_is_to_finish_ends_with_the_page_it_is_at(poller_of, mail, stored, journal):
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", page(mail_at(1), next_link="L2"))
+    mail.script("L2", page(mail_at(2), delta_link="D1"))
+    poller = poller_of()
+
+    async def stop():
+        poller.finish()
+
+    journal.before["commit_page"] = stop
+
+    result = await poller.round()
+
+    assert result.pages == 1
+    assert (await stored()).link == "L1"
