@@ -106,3 +106,13 @@ async def test_inline_attachments_alone_do_not_count_as_attachments(graph, ann, 
 async def test_an_attachment_that_is_not_there_is_a_404(graph, mixed):
     answer = await graph("GET", f"/messages/{mixed}/attachments/{mixed}")
     assert (answer.status, answer.code) == (404, "ErrorItemNotFound")
+
+
+@pytest.mark.parametrize("kind", [b"text/x\x00y", b"text/a\rSet-Cookie: x=y", b"nonsense", "tëxt/plain".encode(), b"/"])
+async def test_a_content_type_that_is_none_cannot_reach_the_http_header(graph, ann, state, kind):
+    head = b"Content-Disposition: attachment; filename=a\r\nContent-Type: "
+    stored = ann.immutable_id(state.deliver_mime(ann.address, head + kind + b"\r\n\r\ndata"))
+    (found,) = (await graph.get(f"/messages/{stored}/attachments"))["value"]
+    answer = await graph("GET", f"/messages/{stored}/attachments/{found['id']}/$value")
+    assert (answer.status, answer.data) == (200, b"data")
+    assert answer.headers["Content-Type"] == "application/octet-stream"

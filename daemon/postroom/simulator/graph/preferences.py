@@ -22,7 +22,6 @@ class Preferences:
     page_size: int | None = None
     body: str = "html"
     unsafe_html: bool = False
-    minimal: bool = False
     applied: str = ""
 
 
@@ -34,20 +33,17 @@ def read_preferences(header: str) -> Preferences:
     page_size = _page_size(found.get("odata.maxpagesize", ""))
     body = found.get("outlook.body-content-type", "").lower()
     unsafe = "outlook.allow-unsafe-html" in found
-    minimal = found.get("return", "").lower() == "minimal"
     applied = [
         'IdType="ImmutableId"' if immutable else "",
         f"odata.maxpagesize={page_size}" if page_size else "",
         f'outlook.body-content-type="{body}"' if body in ("text", "html") else "",
         "outlook.allow-unsafe-html" if unsafe else "",
-        "return=minimal" if minimal else "",
     ]
     return Preferences(
         immutable=immutable,
         page_size=page_size,
         body=body if body == "text" else "html",
         unsafe_html=unsafe,
-        minimal=minimal,
         applied=", ".join(word for word in applied if word),
     )
 

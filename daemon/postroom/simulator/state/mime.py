@@ -28,6 +28,7 @@ MAX_DEPTH = 30
 MAX_PARTS = 1000
 MAX_PREVIEW = 255
 _PREVIEW_BYTES = 16 * 1024
+_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 _NEWLINE = 0x0A
 _MAX_SUBJECT = 2000
 _MAX_NAME = 255
@@ -90,7 +91,7 @@ class _Parts:
                 fields = read_fields(self.raw[start : min(body, start + MAX_HEADER_BYTES)])
                 self.walk(_Entity(fields, body, end), (*within, kind))
         else:
-            self._leaf(entity, kind or "text/plain", parameters, within)
+            self._leaf(entity, _proper_type(kind), parameters, within)
 
     def _split(self, entity: _Entity, boundary: str) -> list[tuple[int, int]]:
         """Return where the parts of a multipart begin and end; a missing end is the end of the whole."""
@@ -154,6 +155,13 @@ class _Parts:
             part.content_type, "dat"
         )
         return f"ATT{len(self.attachments) + 1:05d}.{ending}"
+
+
+def _proper_type(kind: str) -> str:
+    """Return a content type that can stand in an HTTP header; a mail without one is text (RFC 2045)."""
+    if not kind:
+        return "text/plain"
+    return kind if _TYPE.fullmatch(kind) else "application/octet-stream"
 
 
 def _kind(content_type: str, parameters: dict[str, str]) -> Literal["file", "item", "reference"]:
