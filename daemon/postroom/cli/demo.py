@@ -21,6 +21,7 @@ from rich.console import Console
 from postroom.cli.common import run_async
 from postroom.cli.demo_account import Account, take_account
 from postroom.cli.demo_mail import arrive_by_smtp, arrive_by_state
+from postroom.cli.demo_picture import picture_console, save_picture
 from postroom.cli.demo_view import Progress, closing_table
 from postroom.errors import ExitCode, PostroomError
 from postroom.simulator.server import SimulatedTenant
@@ -49,7 +50,7 @@ def demo(keep: bool, picture: Path | None) -> int:
 
 
 async def _demo(*, keep: bool, picture: Path | None) -> int:
-    console = Console(record=picture is not None, width=100 if picture else None, highlight=False)
+    console = Console(highlight=False) if picture is None else picture_console()
     directory = Path(tempfile.mkdtemp(prefix="postroom-demo-"))
     for part in ("tenant", "state"):
         (directory / part).mkdir(mode=0o700)
@@ -58,7 +59,7 @@ async def _demo(*, keep: bool, picture: Path | None) -> int:
             account = await _handle_everything(tenant, directory, environment, console, keep=keep)
     console.print(closing_table(account, directory))
     if picture is not None:
-        console.save_svg(str(picture), title="postroom demo")
+        save_picture(console, picture)
     return ExitCode.OK if account.settled else ExitCode.FAILED
 
 
@@ -68,7 +69,7 @@ async def _handle_everything(
     delivered, later = arrive_by_state(tenant)
     console.print(
         f"A simulated tenant answers at {tenant.graph}; {len(delivered)} mails are waiting in it.\n"
-        f"The daemon runs with {_example()}; its log is {directory / 'daemon.log'}.",
+        f"The daemon runs with {_shown(_example())}; its log is {directory / 'daemon.log'}.",
         soft_wrap=True,
     )
     async with _daemon(directory, environment) as process:
@@ -180,3 +181,9 @@ def _example() -> Path:
     """Return the commented example configuration: from the checkout, or as it was installed."""
     checkout = Path(__file__).parents[3] / "config" / "postroom.yaml"
     return checkout if checkout.is_file() else Path(str(resources.files("postroom") / "postroom.yaml"))
+
+
+def _shown(path: Path) -> Path:
+    """Return the path as one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from postroom.cli.common import table
 from postroom.cli.demo_account import Account
 
 PLAIN_EVERY = 2.0
@@ -59,38 +60,66 @@ def _progress_table(account: Account, seconds: float) -> Table:
         (mailbox, count, account.journalled_by_mailbox.get(mailbox, 0), account.settled_by_mailbox.get(mailbox, 0))
         for mailbox, count in sorted(account.delivered_by_mailbox.items())
     ]
-    made = table(f"{seconds:4.1f} s", ("mailbox", "mails in", "journalled", "settled"), rows)
-    made.add_section()
-    made.add_row("all", str(account.delivered), str(account.journalled), str(account.settled_count))
-    return made
+    return _table(
+        f"{seconds:4.1f} s",
+        ("mailbox", "mails in", "journalled", "settled"),
+        rows,
+        total=("all", account.delivered, account.journalled, account.settled_count),
+    )
 
 
 def closing_table(account: Account, directory: Path) -> RenderableType:
     """Return the account of everything: mails, deliveries, actions, files, and what is missing."""
+    side = Table.grid(padding=(0, 5))
+    side.add_row(
+        _kinds(account),
+        Group(_mailboxes(account), Text(), _deliveries(account)),
+        Group(_actions_table(account), Text(), _saved(directory / "state")),
+    )
+    where = Text(f"Files and journal are in {directory / 'state'}, the daemon's log is beside it.", style="dim")
+    return Group(Text(), side, Text(), where, _verdict(account))
+
+
+def _kinds(account: Account) -> Table:
     kinds = Counter(each.kind for each in account.mails)
-    mails = table("Mails in", ("kind", "mails"), [(kind, count) for kind, count in sorted(kinds.items())])
-    mails.add_section()
-    mails.add_row("all", str(account.delivered), style="bold")
+    return _table("Mails in", ("kind", "mails"), sorted(kinds.items()), total=("all", account.delivered))
+
+
+def _mailboxes(account: Account) -> Table:
+    rows = sorted(account.journalled_by_mailbox.items())
+    return _table("Journalled", ("mailbox", "mails"), rows, total=("all", account.journalled))
+
+
+def _deliveries(account: Account) -> Table:
     seen = [state for state in STATES if any(state == each for _, each in account.deliveries)]
-    deliveries = table(
-        "Deliveries",
-        ("handler", *seen),
-        [
-            (handler, *(account.deliveries.get((handler, state), "") for state in seen))
-            for handler in sorted({handler for handler, _ in account.deliveries})
-        ],
+    handlers = sorted({handler for handler, _ in account.deliveries})
+    rows = [(name, *(account.deliveries.get((name, state), 0) for state in seen)) for name in handlers]
+    return _table("Deliveries", ("handler", *seen), rows, total=("all", *(_sum(account, state) for state in seen)))
+
+
+def _actions_table(account: Account) -> Table:
+    seen = [state for state in STATES if any(state == each for _, each in account.actions)]
+    kinds = sorted({kind for kind, _ in account.actions})
+    rows = [(kind, *(account.actions.get((kind, state), 0) for state in seen)) for kind in kinds]
+    return _table("Mail actions", ("action", *seen), rows, total=("all", *(_actions(account, state) for state in seen)))
+
+
+def _saved(state: Path) -> Table:
+    rows = [(path.name, count) for path, count in _files(state)]
+    return _table("Saved files", ("directory", "files"), rows, total=("all", sum(count for _, count in rows)))
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, total: Sequence[object]) -> Table:
+    """Make a table of counts: a name first, then numbers, and their sum below."""
+    made = Table(
+        title=Text(title, style="bold cyan"), title_justify="left", box=box.SIMPLE, pad_edge=False, show_footer=True
     )
-    actions = table(
-        "Mail actions",
-        ("action", "state", "mails"),
-        [(kind, state, count) for (kind, state), count in sorted(account.actions.items())],
-    )
-    files = table(
-        "Saved files", ("directory", "files"), [(str(path), count) for path, count in _files(directory / "state")]
-    )
-    side = Table.grid(padding=(0, 4))
-    side.add_row(mails, Group(deliveries, Text(), actions))
-    return Group(Text(), side, Text(), files, Text(), _verdict(account))
+    made.show_edge = False
+    for position, (column, sum_) in enumerate(zip(columns, total, strict=True)):
+        made.add_column(column, str(sum_), justify="right" if position else "left", header_style="dim", no_wrap=True)
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
 
 
 def _files(state: Path) -> list[tuple[Path, int]]:
