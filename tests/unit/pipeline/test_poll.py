@@ -331,7 +331,9 @@ async def test_other_errors_surface_and_change_no_mode(poller_of, mail, error):
     assert poller.folder.mode == "delta"
 
 
-async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(poller_of, mail, clock, stored, notes, journal):
+async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(
+    poller_of, mail, clock, stored, notes, journal
+):
     first, second = mail_at(0), mail_at(1)
     mail.script(None, page(first, delta_link="D1"), page(first, second, delta_link="D9"))
     mail.script("D1", QuotaExceeded("Full.", **GRAPH))

@@ -1,0 +1,258 @@
+"""Mail actions: carried out one at a time a message, retried on their own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from postroom.errors import JournalError, Throttled, Unavailable
+from postroom.model import MarkRead, MoveTo
+from postroom.pipeline import act
+from postroom.pipeline.act import POLICY, PROGRESS, Actor
+from postroom.ports import MatchedRule, NewMessage, PageCommit
+from postroom.testing import make_message
+from support.pipeline import desk, until
+
+
+@pytest.fixture
+def acting(journal, clock, notes, mail):
+    @asynccontextmanager
+    async def run(*, stop=True):
+        actor = Actor(desk(mail=mail), journal=journal, clock=clock, report=notes)
+        task = asyncio.create_task(actor.run())
+        try:
+            yield actor
+        finally:
+            if stop:
+                await actor.stop(0)
+                async with asyncio.timeout(5):
+                    await task
+            else:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return run
+
+
+async def ask(journal, folder, clock, *rules, count=1):
+    """Record actions for new messages: each rule's own."""
+    wanted = rules or (MatchedRule("mark", (), (MarkRead(),)),)
+    messages = [make_message() for _ in range(count)]
+    new = [NewMessage(message, wanted) for message in messages]
+    await journal.commit_page(PageCommit(folder.key, new, "link", "round", clock.now()))
+    return messages
+
+
+async def settled(journal, count, name="done"):
+    async with asyncio.timeout(10):
+        while (await journal.real.counts()).get(f"actions.{name}", 0) < count:
+            await asyncio.sleep(0.005)
+
+
+async def read(journal):
+    def work(connection):
+        rows = connection.exec_driver_sql("select state, attempt, error, note, due_at from actions order by id")
+        return [dict(row._mapping) for row in rows]
+
+    return await journal.real.database.read(work)
+
+
+async def test_what_was_asked_for_is_carried_out_and_noted(acting, journal, folder, clock, mail, notes):
+    [message] = await ask(journal, folder, clock)
+    mail.acts.append("marked as read")
+
+    async with acting():
+        await settled(journal, 1)
+
+    assert mail.acted == [(message.id, (MarkRead(),))]
+    assert (await read(journal))[0]["note"] == "marked as read"
+    assert notes.named("action")[0]["state"] == "done"
+
+
+async def test_a_failed_action_is_tried_again_alone_and_no_sooner_than_it_may(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    mail.acts.extend([Unavailable("Down.", status=503), "done"])
+
+    async with acting() as actor:
+        await settled(journal, 1, "ready")
+        turns = journal.calls["claim_actions"]
+        await clock.advance(1)
+        actor.wake.set()
+        await until(lambda: journal.calls["claim_actions"] > turns)
+        assert len(mail.acted) == 1
+
+        await clock.advance(POLICY.first * 2)
+        actor.wake.set()
+        await settled(journal, 1)
+
+    assert (await read(journal))[0]["attempt"] == 2
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "least", "most"), [(600.0, 600.0, 600.0), (0.0, 4.0, 6.0), (1e9, POLICY.longest, POLICY.longest)]
+)
+async def test_retry_after_is_a_least_wait(acting, journal, folder, clock, mail, retry_after, least, most):
+    await ask(journal, folder, clock)
+    mail.acts.append(Throttled("Wait.", status=429, retry_after=retry_after))
+
+    async with acting():
+        await until(lambda: bool(mail.acted))
+        await settled(journal, 1, "ready")
+
+    [row] = await read(journal)
+    assert least <= row["due_at"] / 1e6 - clock.now().timestamp() <= most
+
+
+async def test_the_last_try_ends_dead(acting, journal, folder, clock, mail, notes):
+    await ask(journal, folder, clock)
+    mail.acts.append(Unavailable("Down.", status=503))
+
+    async with acting() as actor:
+        for number in range(1, POLICY.attempts + 1):
+            await until(lambda number=number: len(mail.acted) == number)
+            await settled(journal, 1, "dead" if number == POLICY.attempts else "ready")
+            await clock.advance(POLICY.longest)
+            actor.wake.set()
+
+    assert (await read(journal))[0]["state"] == "dead"
+    assert notes.named("action")[-1]["error"] == "Unavailable: Down."
+
+
+async def test_a_defect_in_carrying_out_is_a_failed_try(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    mail.acts.append(KeyError("defect"))
+
+    async with acting():
+        await until(lambda: bool(mail.acted))
+        await settled(journal, 1, "ready")
+
+    assert (await read(journal))[0]["error"].startswith("Crashed: KeyError: 'defect'")
+
+
+async def test_what_takes_too_long_is_cut_off_and_tried_again(acting, journal, folder, clock, mail, monkeypatch):
+    monkeypatch.setattr(act, "LIMIT", 0.01)
+    await ask(journal, folder, clock)
+    mail.acts.append(asyncio.Event().wait)
+
+    async with acting():
+        await until(lambda: bool(mail.acted))
+        await settled(journal, 1, "ready")
+
+    assert (await read(journal))[0]["error"] == "TimedOut: not done within 0.01 s"
+
+
+async def test_actions_of_one_message_never_overlap(acting, journal, folder, clock, mail):
+    rules = [MatchedRule(name, (), (MoveTo(name),)) for name in ("a", "b", "c")]
+    messages = await ask(journal, folder, clock, *rules, count=4)
+    under_way: dict[str, int] = {}
+    most = []
+
+    async def work():
+        message = mail.acted[-1][0]
+        under_way[message] = under_way.get(message, 0) + 1
+        most.append((under_way[message], sum(under_way.values())))
+        await asyncio.sleep(0.002)
+        under_way[message] -= 1
+        return "done"
+
+    mail.acts.append(work)
+
+    async with acting():
+        await settled(journal, 12)
+
+    assert max(own for own, _ in most) == 1
+    assert max(all_ for _, all_ in most) > 1
+    for message in messages:
+        assert sorted(actions[0].folder for each, actions in mail.acted if each == message.id) == ["a", "b", "c"]
+
+
+async def test_a_result_is_not_lost_when_the_journal_fails_and_the_action_is_not_repeated(
+    acting, journal, folder, clock, mail, notes
+):
+    await ask(journal, folder, clock)
+    journal.failures["settle_actions"].extend([JournalError("The disk is full.")] * 2)
+
+    async with acting():
+        for _ in range(2):
+            await clock.wait_for_sleepers()
+            await clock.advance(1)
+        await settled(journal, 1)
+
+    assert len(mail.acted) == 1
+    assert "journal" in notes.well
+
+
+async def test_a_full_disk_is_no_busy_loop(acting, journal, folder, clock):
+    journal.failures["claim_actions"].extend([JournalError("The disk is full.")] * 1000)
+
+    async with acting(stop=False):
+        await clock.wait_for_sleepers()
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+        assert journal.calls["claim_actions"] <= 2
+
+
+async def test_being_stopped_leaves_the_action_to_the_next_start(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    mail.acts.append(asyncio.Event().wait)
+
+    async with acting():
+        await until(lambda: bool(mail.acted))
+
+    assert [(row["state"], row["error"]) for row in await read(journal)] == [("ready", "")]
+
+
+async def test_what_is_claimed_while_stopping_is_not_carried_out(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock, count=3)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold():
+        reached.set()
+        await go_on.wait()
+
+    journal.after["claim_actions"] = hold
+    async with acting() as actor:
+        await reached.wait()
+        await actor.stop(0)
+        go_on.set()
+
+    assert mail.acted == []
+    assert {row["state"] for row in await read(journal)} == {"ready"}
+
+
+async def test_a_mailbox_that_is_not_configured_any_more_is_said_to_be_so(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+
+    async with acting() as actor:
+        actor.desk.mails = {}
+        await settled(journal, 1, "ready")
+        await until(lambda: journal.calls["settle_actions"] > 0)
+
+    assert "is not in the configuration any more" in (await read(journal))[0]["error"]
+
+
+async def test_a_desk_is_busy_while_its_actions_run(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    release = asyncio.Event()
+
+    async def work():
+        await release.wait()
+        return "done"
+
+    mail.acts.append(work)
+    async with acting() as actor:
+        await until(lambda: bool(mail.acted))
+        assert not actor.desk.idle.is_set()
+        release.set()
+        await settled(journal, 1)
+        assert actor.desk.idle.is_set()
+
+
+async def test_a_quiet_night_feeds_the_watchdog(acting, notes):
+    async with acting() as actor:
+        for count in range(1, 4):
+            actor.wake.set()
+            await until(lambda count=count: notes.fed[PROGRESS] >= count)

@@ -1,0 +1,538 @@
+"""Deliveries: claimed within the limits, run, settled, with the real journal underneath."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+
+from postroom.errors import JournalError
+from postroom.model import Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
+from postroom.pipeline.attempts import GRACE, OVERDRAWN
+from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.rule import Rule
+from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Scripted, deliver, desk, opened, until
+
+
+@pytest.fixture
+def dispatching(journal, clock, notes):
+    """Run a dispatcher while the test looks on, and stop it at the end."""
+
+    @asynccontextmanager
+    async def run(*handlers, stop=True, **fields):
+        acted = []
+        dispatcher = Dispatcher(
+            desk(*handlers, **fields),
+            journal=journal,
+            clock=clock,
+            report=notes,
+            bind_log=lambda _: None,
+            acted=lambda: acted.append(1),
+            random=Random(7),
+        )
+        dispatcher.said_acted = acted
+        task = asyncio.create_task(dispatcher.run())
+        try:
+            yield dispatcher
+        finally:
+            if stop:
+                await dispatcher.stop(0)
+                async with asyncio.timeout(5):
+                    await task
+            else:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    return run
+
+
+@pytest.fixture
+def rows(journal):
+    """Read the deliveries' rows."""
+
+    async def read():
+        def work(connection):
+            found = connection.exec_driver_sql(
+                "select handler, state, attempt, error, note, suspect from deliveries order by id"
+            )
+            return [dict(row._mapping) for row in found]
+
+        return await journal.real.database.read(work)
+
+    return read
+
+
+async def state(rows):
+    return [(row["state"], row["attempt"]) for row in await rows()]
+
+
+def hanging():
+    """Return a handler's work that waits to be let go, and the event that lets it go."""
+    release = asyncio.Event()
+
+    async def work():
+        await release.wait()
+        return Done()
+
+    return (lambda *_: work()), release
+
+
+async def settled(journal, count, name="done"):
+    async with asyncio.timeout(10):
+        while (await journal.real.counts()).get(f"deliveries.{name}", 0) < count:
+            await asyncio.sleep(0.005)
+
+
+async def turns_in_a_while(journal):
+    """Count turns once things have settled down; how many there are in a given time is the very question."""
+    await asyncio.sleep(0.05)
+    before = journal.calls["turn"]
+    await asyncio.sleep(0.2)
+    return journal.calls["turn"] - before
+
+
+async def test_what_is_due_runs_and_is_settled(dispatching, journal, folder, clock, rows, notes):
+    messages = await deliver(journal, folder, clock, "erp", count=3)
+    handler = Scripted(lambda *_: Done("saved"))
+
+    async with dispatching(opened("erp", handler)) as dispatcher:
+        await settled(journal, 3)
+        assert dispatcher.said_acted
+
+    assert sorted(handler.ran) == sorted((message.id, 1) for message in messages)
+    assert {(row["state"], row["attempt"], row["note"]) for row in await rows()} == {("done", 1, "saved")}
+    [event] = [each for each in notes.named("delivery") if each["message"] == 1]
+    assert {key: event[key] for key in ("mailbox", "folder", "handler", "rule", "attempt", "state", "note")} == {
+        "mailbox": MAILBOX,
+        "folder": "Inbox",
+        "handler": "erp",
+        "rule": "all",
+        "attempt": 1,
+        "state": "done",
+        "note": "saved",
+    }
+
+
+async def test_an_attempt_is_counted_before_the_handler_runs(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+    seen = []
+
+    async def look():
+        seen.extend(await state(rows))
+
+    async with dispatching(opened("erp", Scripted(lambda *_: look()))):
+        await settled(journal, 1)
+
+    assert seen == [("running", 1)]
+
+
+async def test_a_failure_is_tried_again_when_its_time_has_come_and_no_sooner(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+    handler = Scripted(lambda _, context: Retry("busy", 30.0) if context.attempt == 1 else Done())
+
+    async with dispatching(opened("erp", handler)) as dispatcher:
+        await until(lambda: len(handler.ran) == 1)
+        await settled(journal, 1, "ready")
+        await clock.advance(29)
+        dispatcher.wake.set()
+        turns = journal.calls["turn"]
+        await until(lambda: journal.calls["turn"] > turns)
+        assert len(handler.ran) == 1
+
+        await clock.advance(1)
+        dispatcher.wake.set()
+        await settled(journal, 1)
+
+    assert [attempt for _, attempt in handler.ran] == [1, 2]
+
+
+async def test_a_last_attempt_makes_a_dead_letter(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+
+    async with dispatching(opened("erp", Scripted(lambda *_: Retry("busy")), retry=RetryPolicy(1))):
+        await settled(journal, 1, "dead")
+
+    assert (await rows())[0]["error"] == "attempt 1 was the last: busy"
+
+
+async def test_being_stopped_gives_the_attempt_back(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+    work, _ = hanging()
+    handler = Scripted(work)
+
+    async with dispatching(opened("erp", handler)):
+        await until(lambda: bool(handler.under_way))
+
+    assert await state(rows) == [("ready", 0)]
+    assert handler.under_way == 0
+
+
+async def test_what_can_finish_within_the_limit_finishes(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+    work, release = hanging()
+    handler = Scripted(work)
+
+    async with dispatching(opened("erp", handler)) as dispatcher:
+        await until(lambda: bool(handler.under_way))
+        asyncio.get_running_loop().call_later(0.02, release.set)
+        await dispatcher.stop(5)
+
+    assert await state(rows) == [("done", 1)]
+
+
+async def test_what_is_claimed_while_stopping_is_given_back_and_never_started(
+    dispatching, journal, folder, clock, rows
+):
+    await deliver(journal, folder, clock, "erp", count=3)
+    handler = Scripted()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold():
+        reached.set()
+        await go_on.wait()
+
+    journal.after["turn"] = hold
+    async with dispatching(opened("erp", handler)) as dispatcher:
+        await reached.wait()
+        await dispatcher.stop(0)
+        go_on.set()
+
+    assert handler.ran == []
+    assert await state(rows) == [("ready", 0)] * 3
+
+
+async def test_an_outcome_is_not_lost_when_the_journal_fails_and_the_handler_does_not_run_again(
+    dispatching, journal, folder, clock, rows, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    work, release = hanging()
+    handler = Scripted(work)
+
+    async with dispatching(opened("erp", handler)):
+        await until(lambda: bool(handler.under_way))
+        journal.failures["turn"].extend([JournalError("The disk is full.")] * 3)
+        release.set()
+        for _ in range(3):
+            await clock.wait_for_sleepers()
+            await clock.advance(1)
+        await settled(journal, 1)
+
+    assert len(handler.ran) == 1
+    assert await state(rows) == [("done", 1)]
+    assert [subject for subject, _ in notes.problems] == ["journal"] * 3
+    assert "journal" in notes.well
+
+
+async def test_an_outcome_is_not_lost_when_the_room_ends_with_a_defect_and_runs_again(
+    journal, folder, clock, rows, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    work, release = hanging()
+    handler = Scripted(work)
+    dispatcher = Dispatcher(
+        desk(opened("erp", handler)),
+        journal=journal,
+        clock=clock,
+        report=notes,
+        bind_log=lambda _: None,
+        acted=lambda: None,
+    )
+    task = asyncio.create_task(dispatcher.run())
+    await until(lambda: bool(handler.under_way))
+    journal.failures["turn"].append(RuntimeError("a defect"))
+    release.set()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await task
+
+    again = asyncio.create_task(dispatcher.run())
+    await settled(journal, 1)
+    await dispatcher.stop(0)
+    await again
+
+    assert len(handler.ran) == 1
+
+
+async def test_a_full_disk_is_no_busy_loop(dispatching, journal, folder, clock, notes):
+    await deliver(journal, folder, clock, "erp")
+    journal.failures["turn"].extend([JournalError("The disk is full.")] * 1000)
+
+    async with dispatching(opened("erp"), stop=False):
+        await clock.wait_for_sleepers()
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+        assert journal.calls["turn"] <= 2
+
+
+async def test_the_limit_of_a_handler_is_never_exceeded(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", "log", count=20)
+    slow, fast = Scripted(lambda *_: asyncio.sleep(0.002)), Scripted(lambda *_: asyncio.sleep(0.001))
+
+    async with dispatching(opened("erp", slow, concurrency=3), opened("log", fast, concurrency=2)):
+        await settled(journal, 40)
+
+    assert slow.most_under_way == 3
+    assert fast.most_under_way == 2
+
+
+async def test_the_limit_over_all_handlers_is_never_exceeded(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "a", "b", "c", count=15)
+    under_way, most = 0, 0
+
+    async def work():
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+
+    handlers = [opened(name, Scripted(lambda *_: work()), concurrency=10) for name in "abc"]
+    async with dispatching(*handlers, concurrency=4):
+        await settled(journal, 45)
+
+    assert most == 4
+
+
+async def test_the_limits_hold_over_a_reload(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", count=10)
+    work, release = hanging()
+    old, new = Scripted(work), Scripted(work)
+
+    async with dispatching(opened("erp", old, concurrency=4)) as dispatcher:
+        await until(lambda: old.under_way == 4)
+        replaced = dispatcher.desk
+        dispatcher.desk = desk(opened("erp", new, concurrency=5))
+        dispatcher.wake.set()
+        await until(lambda: new.under_way == 1)
+        release.set()
+        await settled(journal, 10)
+
+        assert old.most_under_way + 1 == 5
+        assert new.most_under_way <= 5
+        assert replaced.idle.is_set()
+
+
+async def test_a_desk_is_not_put_away_between_a_claim_and_the_start(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp")
+    busy = []
+
+    async with dispatching(opened("erp"), stop=True) as dispatcher:
+        old = dispatcher.desk
+
+        async def reload_meanwhile():
+            busy.append(old.idle.is_set())
+            dispatcher.desk = desk(opened("erp"))
+
+        journal.after["turn"] = reload_meanwhile
+        await settled(journal, 1)
+
+    assert busy[0] is False
+
+
+async def test_a_saturated_handler_neither_delays_others_nor_keeps_the_loop_busy(dispatching, journal, folder, clock):
+    work, release = hanging()
+    stuck, quick = Scripted(work), Scripted()
+    await deliver(journal, folder, clock, "stuck", count=50)
+
+    async with dispatching(opened("stuck", stuck, concurrency=2), opened("quick", quick)) as dispatcher:
+        await until(lambda: stuck.under_way == 2)
+        assert await turns_in_a_while(journal) <= 2
+
+        await deliver(journal, folder, clock, "quick")
+        dispatcher.wake.set()
+        async with asyncio.timeout(0.5):
+            await settled(journal, 1)
+        release.set()
+        await settled(journal, 51)
+
+
+async def test_when_places_are_scarce_every_handler_gets_its_turn(dispatching, journal, folder, clock):
+    greedy = Scripted(lambda *_: asyncio.sleep(0.001))
+    await deliver(journal, folder, clock, "a", count=60)
+    await deliver(journal, folder, clock, "z", count=1)
+    done_before = []
+    rare = Scripted(lambda *_: done_before.append(len(greedy.ran)))
+
+    async with dispatching(opened("a", greedy), opened("m"), opened("z", rare), concurrency=1):
+        await settled(journal, 61)
+
+    assert done_before[0] < 10
+
+
+async def test_scarce_places_that_nobody_wants_are_no_busy_loop(dispatching, journal, folder, clock):
+    work, release = hanging()
+    stuck = Scripted(work)
+    await deliver(journal, folder, clock, "a", count=5)
+
+    async with dispatching(opened("a", stuck, concurrency=1), opened("b"), opened("c"), concurrency=3):
+        await until(lambda: bool(stuck.under_way))
+        assert await turns_in_a_while(journal) <= 2
+        release.set()
+
+
+async def test_deliveries_of_a_handler_that_is_not_configured_stay_ready(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "gone", "erp")
+
+    async with dispatching(opened("erp")):
+        await settled(journal, 1)
+
+    assert {row["handler"]: (row["state"], row["attempt"]) for row in await rows()} == {
+        "gone": ("ready", 0),
+        "erp": ("done", 1),
+    }
+
+
+async def test_a_mailbox_that_is_not_configured_any_more_is_said_to_be_so(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+
+    async with dispatching(opened("erp", retry=RetryPolicy(1))) as dispatcher:
+        dispatcher.desk.mails = {}
+        await settled(journal, 1, "dead")
+
+    assert "is not in the configuration any more" in (await rows())[0]["error"]
+
+
+async def crash(journal, clock, times, handler="erp"):
+    """Let the daemon die that often while the delivery runs."""
+    for _ in range(times):
+        await journal.real.turn([], {handler: 9}, clock.now(), lambda _: [])
+        await journal.real.recover()
+
+
+async def test_a_suspect_whose_attempts_ran_out_is_dead_without_running(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp")
+    await crash(journal, clock, 3)
+    handler = Scripted()
+
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(3))):
+        await settled(journal, 1, "dead")
+
+    assert handler.ran == []
+    assert OVERDRAWN in (await rows())[0]["error"]
+
+
+async def test_a_suspect_with_attempts_left_runs(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp")
+    await crash(journal, clock, 2)
+    handler = Scripted()
+
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(3))):
+        await settled(journal, 1)
+
+    assert [attempt for _, attempt in handler.ran] == [3]
+
+
+async def test_suspects_run_one_at_a_time_and_all_get_their_turn(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", count=6)
+    await crash(journal, clock, 1)
+    handler = Scripted(lambda *_: asyncio.sleep(0.001))
+
+    async with dispatching(opened("erp", handler)):
+        await settled(journal, 6)
+
+    assert handler.most_under_way == 1
+
+
+RULE = Rule("all", ALWAYS, ("erp", "log"), then=(MoveTo("Processed"),), on_failure=(MarkRead(False),))
+
+
+async def requested(journal, clock):
+    return [(task.origin, task.actions) for task in await journal.real.claim_actions(9, clock.now())]
+
+
+async def test_then_follows_only_when_all_deliveries_are_done(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", "log")
+    work, release = hanging()
+
+    async with dispatching(opened("erp", Scripted(work)), opened("log"), rules=[RULE]):
+        await settled(journal, 1)
+        assert await requested(journal, clock) == []
+        release.set()
+        await settled(journal, 2)
+
+    assert await requested(journal, clock) == [("rule all then", RULE.then)]
+
+
+async def test_on_failure_follows_when_one_delivery_is_dead(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", "log")
+
+    async with dispatching(opened("erp", Scripted(lambda *_: Reject("bad"))), opened("log"), rules=[RULE]):
+        await settled(journal, 1, "dead")
+        await settled(journal, 1)
+
+    assert await requested(journal, clock) == [("rule all on_failure", RULE.on_failure)]
+
+
+async def test_actions_a_handler_asks_for_are_recorded_with_its_settlement(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp")
+
+    async with dispatching(opened("erp", Scripted(lambda *_: Done(actions=[MarkRead()])))):
+        await settled(journal, 1)
+
+    assert await requested(journal, clock) == [("handler erp", (MarkRead(),))]
+
+
+async def test_trouble_around_the_handler_is_an_attempt_that_failed(journal, folder, clock, notes, rows):
+    await deliver(journal, folder, clock, "erp")
+
+    def no_log(_):
+        raise OSError("no log")
+
+    dispatcher = Dispatcher(
+        desk(opened("erp")), journal=journal, clock=clock, report=notes, bind_log=no_log, acted=lambda: None
+    )
+    task = asyncio.create_task(dispatcher.run())
+    await until(lambda: bool(notes.named("delivery")))
+    await dispatcher.stop(0)
+    await task
+
+    assert await state(rows) == [("ready", 1)]
+    assert (await rows())[0]["error"].startswith("Crashed: OSError: no log")
+
+
+async def test_an_attempt_that_cannot_be_stopped_is_given_up_and_keeps_its_place(
+    dispatching, journal, folder, clock, rows, notes
+):
+    await deliver(journal, folder, clock, "erp", count=2)
+    release = asyncio.Event()
+
+    async def stubborn():
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    handler = opened("erp", Scripted(lambda *_: stubborn()), timeout=0.01, concurrency=1)
+    async with dispatching(handler) as dispatcher:
+        await until(lambda: bool(handler.handler.under_way))
+        await clock.advance(GRACE + 1)
+        dispatcher.wake.set()
+        await until(lambda: handler.stranded == 1)
+        dispatcher.wake.set()
+        turns = notes.fed[PROGRESS]
+        await until(lambda: notes.fed[PROGRESS] > turns)
+        assert len(handler.handler.ran) == 1
+
+        release.set()
+        await until(lambda: handler.stranded == 0)
+
+    assert "it cannot be stopped" in (await rows())[0]["error"]
+
+
+async def test_a_quiet_night_feeds_the_watchdog(dispatching, notes, clock):
+    async with dispatching(opened("erp")) as dispatcher:
+        for count in range(1, 4):
+            dispatcher.wake.set()
+            await until(lambda count=count: notes.fed[PROGRESS] >= count)
+
+
+async def test_many_quick_deliveries_take_few_turns(dispatching, journal: FailingJournal, folder, clock):
+    await deliver(journal, folder, clock, "erp", count=500)
+
+    async with dispatching(opened("erp", concurrency=100)):
+        await settled(journal, 500)
+
+    assert journal.calls["turn"] < 30
