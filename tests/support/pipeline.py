@@ -243,3 +243,10 @@ async def until(condition: Callable[[], bool], limit: float = 5.0) -> None:
     async with asyncio.timeout(limit):
         while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of tests
             await asyncio.sleep(0.002)
+
+
+async def counted(journal: FailingJournal, name: str, least: int, limit: float = 10.0) -> None:
+    """Wait until the journal counts so many, such as of ``deliveries.done``; raises TimeoutError after `limit`."""
+    async with asyncio.timeout(limit):
+        while (await journal.real.counts()).get(name, 0) < least:  # noqa: ASYNC110 - a database says nothing by itself
+            await asyncio.sleep(0.002)

@@ -13,7 +13,7 @@ from postroom.pipeline import act
 from postroom.pipeline.act import POLICY, PROGRESS, Actor
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
-from support.pipeline import desk, until
+from support.pipeline import counted, desk, until
 
 
 @pytest.fixture
@@ -46,9 +46,7 @@ async def ask(journal, folder, clock, *rules, count=1):
 
 
 async def settled(journal, count, name="done"):
-    async with asyncio.timeout(10):
-        while (await journal.real.counts()).get(f"actions.{name}", 0) < count:
-            await asyncio.sleep(0.005)
+    await counted(journal, f"actions.{name}", count)
 
 
 async def read(journal):
@@ -59,7 +57,7 @@ async def read(journal):
     return await journal.real.database.read(work)
 
 
-async def test_what_was_asked_for_is_carried_out_and_noted(acting, journal, folder, clock, mail, notes):
+async def test_what_was_asked_for_is_carried_out_and_noted(acting, *, journal, folder, clock, mail, notes):
     [message] = await ask(journal, folder, clock)
     mail.acts.append("marked as read")
 
@@ -93,7 +91,7 @@ async def test_a_failed_action_is_tried_again_alone_and_no_sooner_than_it_may(ac
 @pytest.mark.parametrize(
     ("retry_after", "least", "most"), [(600.0, 600.0, 600.0), (0.0, 4.0, 6.0), (1e9, POLICY.longest, POLICY.longest)]
 )
-async def test_retry_after_is_a_least_wait(acting, journal, folder, clock, mail, retry_after, least, most):
+async def test_retry_after_is_a_least_wait(acting, *, journal, folder, clock, mail, retry_after, least, most):
     await ask(journal, folder, clock)
     mail.acts.append(Throttled("Wait.", status=429, retry_after=retry_after))
 
@@ -105,7 +103,7 @@ async def test_retry_after_is_a_least_wait(acting, journal, folder, clock, mail,
     assert least <= row["due_at"] / 1e6 - clock.now().timestamp() <= most
 
 
-async def test_the_last_try_ends_dead(acting, journal, folder, clock, mail, notes):
+async def test_the_last_try_ends_dead(acting, *, journal, folder, clock, mail, notes):
     await ask(journal, folder, clock)
     mail.acts.append(Unavailable("Down.", status=503))
 
@@ -131,7 +129,7 @@ async def test_a_defect_in_carrying_out_is_a_failed_try(acting, journal, folder,
     assert (await read(journal))[0]["error"].startswith("Crashed: KeyError: 'defect'")
 
 
-async def test_what_takes_too_long_is_cut_off_and_tried_again(acting, journal, folder, clock, mail, monkeypatch):
+async def test_what_takes_too_long_is_cut_off_and_tried_again(acting, *, journal, folder, clock, mail, monkeypatch):
     monkeypatch.setattr(act, "LIMIT", 0.01)
     await ask(journal, folder, clock)
     mail.acts.append(asyncio.Event().wait)
@@ -169,7 +167,7 @@ async def test_actions_of_one_message_never_overlap(acting, journal, folder, clo
 
 
 async def test_a_result_is_not_lost_when_the_journal_fails_and_the_action_is_not_repeated(
-    acting, journal, folder, clock, mail, notes
+    acting, *, journal, folder, clock, mail, notes
 ):
     await ask(journal, folder, clock)
     journal.failures["settle_actions"].extend([JournalError("The disk is full.")] * 2)

@@ -13,7 +13,7 @@ from postroom.model import Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
 from postroom.pipeline.attempts import GRACE, OVERDRAWN
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.rule import Rule
-from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Scripted, deliver, desk, opened, until
+from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Scripted, counted, deliver, desk, opened, until
 
 
 @pytest.fixture
@@ -80,9 +80,7 @@ def hanging():
 
 
 async def settled(journal, count, name="done"):
-    async with asyncio.timeout(10):
-        while (await journal.real.counts()).get(f"deliveries.{name}", 0) < count:
-            await asyncio.sleep(0.005)
+    await counted(journal, f"deliveries.{name}", count)
 
 
 async def turns_in_a_while(journal):
@@ -93,7 +91,7 @@ async def turns_in_a_while(journal):
     return journal.calls["turn"] - before
 
 
-async def test_what_is_due_runs_and_is_settled(dispatching, journal, folder, clock, rows, notes):
+async def test_what_is_due_runs_and_is_settled(dispatching, *, journal, folder, clock, rows, notes):
     messages = await deliver(journal, folder, clock, "erp", count=3)
     handler = Scripted(lambda *_: Done("saved"))
 
@@ -204,7 +202,7 @@ async def test_what_is_claimed_while_stopping_is_given_back_and_never_started(
 
 
 async def test_an_outcome_is_not_lost_when_the_journal_fails_and_the_handler_does_not_run_again(
-    dispatching, journal, folder, clock, rows, notes
+    dispatching, *, journal, folder, clock, rows, notes
 ):
     await deliver(journal, folder, clock, "erp")
     work, release = hanging()
@@ -493,7 +491,7 @@ async def test_trouble_around_the_handler_is_an_attempt_that_failed(journal, fol
 
 
 async def test_an_attempt_that_cannot_be_stopped_is_given_up_and_keeps_its_place(
-    dispatching, journal, folder, clock, rows, notes
+    dispatching, *, journal, folder, clock, rows, notes
 ):
     await deliver(journal, folder, clock, "erp", count=2)
     release = asyncio.Event()

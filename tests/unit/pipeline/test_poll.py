@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -332,7 +333,7 @@ async def test_other_errors_surface_and_change_no_mode(poller_of, mail, error):
 
 
 async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(
-    poller_of, mail, clock, stored, notes, journal
+    poller_of, *, mail, clock, stored, notes, journal
 ):
     first, second = mail_at(0), mail_at(1)
     mail.script(None, page(first, delta_link="D1"), page(first, second, delta_link="D9"))
@@ -610,7 +611,7 @@ async def test_a_message_that_is_gone_keeps_the_rules_that_matched_without_detai
 @pytest.mark.parametrize("circle", [["L1", "L1"], ["L1", "L2", "L1"], ["L1", "L2", "L3", "L1"]])
 async def test_links_that_lead_in_a_circle_end_the_round(poller_of, mail, circle):
     mail.script(None, page(next_link="L1"))
-    for link, following in zip(circle, circle[1:], strict=False):
+    for link, following in pairwise(circle):
         mail.script(link, page(next_link=following))
     poller = poller_of()
 
