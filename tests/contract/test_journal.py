@@ -1,0 +1,766 @@
+"""What `ports.Journal` promises, asked of each database: SQLite always, PostgreSQL where there is a server.
+
+POSTROOM_TEST_POSTGRES holds the URL of a database on it, such as postgresql://postgres@localhost/postgres; each test
+makes and drops a database of its own beside that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from postroom.errors import JournalError, JournalLocked, PostroomError
+from postroom.journal import JournalViews, SqlJournal, open_journal
+from postroom.model import (
+    Address,
+    Categorise,
+    Delivery,
+    DeliveryState,
+    MailAction,
+    MarkRead,
+    Message,
+    MoveTo,
+    Settlement,
+    Verdict,
+)
+from postroom.ports import (
+    ActionRequest,
+    ActionResult,
+    FolderSpec,
+    MatchedRule,
+    NewMessage,
+    PageCommit,
+    PageResult,
+    Siblings,
+    WatchedFolder,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SERVER = os.environ.get("POSTROOM_TEST_POSTGRES")
+DONE = Verdict(DeliveryState.DONE)
+DEAD = Verdict(DeliveryState.DEAD, error="refused")
+
+
+@pytest.fixture(scope="module")
+def empty_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal that has its schema, to be copied: making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "journal.db"
+
+    async def make() -> None:
+        journal = await open_journal(f"sqlite:///{path}")
+        await journal.close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
+def url(request: pytest.FixtureRequest, tmp_path: Path, empty_journal: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        shutil.copy(empty_journal, tmp_path / "journal.db")
+        yield f"sqlite:///{tmp_path}/journal.db"
+        return
+    server = sa.make_url(SERVER).set(drivername="postgresql+psycopg")
+    name = f"postroom_{uuid.uuid4().hex}"
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@dataclass
+class Bench:
+    """A journal with two watched folders of one mailbox, and one of another."""
+
+    journal: SqlJournal
+    inbox: WatchedFolder
+    archive: WatchedFolder
+    other: WatchedFolder
+
+    @property
+    def views(self) -> JournalViews:
+        return JournalViews(self.journal)
+
+    async def commit(
+        self, *messages: NewMessage, folder: WatchedFolder | None = None, link: str = "link"
+    ) -> PageResult:
+        return await self.journal.commit_page(PageCommit((folder or self.inbox).key, messages, link, "round", NOW))
+
+    async def claim(self, at: datetime = NOW, **room: int) -> list[Delivery]:
+        return await self.journal.turn([], room or {"archive": 100, "erp": 100}, at, conclude_nothing)
+
+    async def settle(self, *deliveries: Delivery, verdict: Verdict = DONE, at: datetime = NOW) -> None:
+        await self.journal.turn(settlements(deliveries, verdict), {}, at, conclude_nothing)
+
+    async def states(self) -> dict[tuple[str, str], str]:
+        """(subject, handler) -> state."""
+        return {(row.subject, row.handler): row.state for row in await self.views.deliveries(limit=10_000)}
+
+    async def stored(self) -> list[WatchedFolder]:
+        return await self.journal.adopt(FOLDERS, NOW)
+
+
+FOLDERS = [
+    FolderSpec("default", "a@contoso.example", "Inbox", None),
+    FolderSpec("default", "a@contoso.example", "Archive", NOW),
+    FolderSpec("default", "b@contoso.example", "Inbox", None),
+]
+
+
+@pytest.fixture
+async def bench(url: str) -> AsyncIterator[Bench]:
+    journal = await open_journal(url)
+    await journal.recover()
+    yield Bench(journal, *await journal.adopt(FOLDERS, NOW))
+    await journal.close()
+
+
+def conclude_nothing(_siblings: Siblings) -> list[ActionRequest]:
+    return []
+
+
+def rule(*handlers: str, name: str = "suppliers", actions: tuple[MailAction, ...] = ()) -> MatchedRule:
+    return MatchedRule(name, handlers, actions)
+
+
+def mail(
+    number: int, *rules: MatchedRule, dispatch: bool = True, failure: str = "", folder: str = "Inbox"
+) -> NewMessage:
+    message = Message(
+        id=f"AAkALg{number:06}",
+        mailbox="a@contoso.example",
+        folder=folder,
+        received_at=NOW + timedelta(seconds=number),
+        internet_message_id=f"<{number}@supplier.example>",
+        subject=f"mail {number}",
+        sender=Address("Sam", "sam@supplier.example"),
+    )
+    return NewMessage(message, rules or (rule("archive"),), dispatch, failure)
+
+
+def settlements(deliveries: Sequence[Delivery], verdict: Verdict) -> list[Settlement]:
+    return [Settlement(delivery, verdict, NOW, NOW + timedelta(seconds=1)) for delivery in deliveries]
+
+
+def retry(seconds: float) -> Verdict:
+    return Verdict(DeliveryState.READY, due_at=NOW + timedelta(seconds=seconds), error="busy")
+
+
+# Of pages.
+
+
+async def test_a_page_is_stored_with_the_link_that_follows_it(bench: Bench) -> None:
+    result = await bench.commit(mail(1), mail(2), link="https://graph/next")
+    assert result == PageResult(fresh=2, deliveries=2)
+    folder, *_ = await bench.stored()
+    assert (folder.link, folder.walk) == ("https://graph/next", "round")
+    assert await bench.states() == {("mail 1", "archive"): "ready", ("mail 2", "archive"): "ready"}
+
+
+async def test_a_page_that_cannot_be_stored_leaves_nothing_behind_and_the_link_where_it_was(bench: Bench) -> None:
+    await bench.commit(mail(1), link="first")
+    impossible = MatchedRule("suppliers", (None,))  # type: ignore[arg-type] - a handler without a name is refused late
+    with pytest.raises(JournalError):
+        await bench.commit(mail(2), mail(3, impossible), link="second")
+    folder, *_ = await bench.stored()
+    assert folder.link == "first"
+    assert [row.subject for row in await bench.views.messages()] == ["mail 1"]
+    assert (await bench.commit(mail(2), link="second")).fresh == 1
+
+
+async def test_a_message_known_in_the_same_folder_is_suppressed(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert await bench.commit(mail(1), mail(2)) == PageResult(fresh=1, known=1, deliveries=1)
+
+
+async def test_an_id_that_comes_twice_in_a_page_counts_once(bench: Bench) -> None:
+    assert await bench.commit(mail(1), mail(1)) == PageResult(fresh=1, deliveries=1)
+
+
+async def test_the_same_id_in_another_mailbox_is_another_message(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert await bench.commit(mail(1), folder=bench.other) == PageResult(fresh=1, deliveries=1)
+
+
+async def test_a_message_that_moved_here_goes_to_the_handlers_that_never_had_it(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive")))
+    moved = mail(1, rule("archive", "erp", name="here"), folder="Archive")
+    assert await bench.commit(moved, folder=bench.archive) == PageResult(fresh=1, deliveries=1)
+    assert await bench.states() == {("mail 1", "archive"): "ready", ("mail 1", "erp"): "ready"}
+    (detail,) = await bench.views.find("AAkALg000001")
+    assert detail.record.folder == "Archive"
+    assert detail.rules == {"suppliers": ("archive",), "here": ("archive", "erp")}
+    assert detail.snapshot == moved.message
+
+
+async def test_mail_under_the_floor_is_remembered_without_content_and_never_delivered(bench: Bench) -> None:
+    assert await bench.commit(mail(1, dispatch=False)) == PageResult(fresh=1)
+    (detail,) = await bench.views.find("AAkALg000001")
+    assert (detail.record.dispatched, detail.snapshot, detail.deliveries) == (False, None, ())
+    assert await bench.commit(mail(1)) == PageResult(known=1)
+
+
+async def test_mail_remembered_under_the_floor_is_new_when_it_is_met_in_another_folder(bench: Bench) -> None:
+    await bench.commit(mail(1, dispatch=False))
+    assert await bench.commit(mail(1), folder=bench.archive) == PageResult(fresh=1, deliveries=1)
+    (claimed,) = await bench.claim()
+    assert claimed.message == mail(1).message
+
+
+async def test_dispatched_mail_met_under_another_folders_floor_keeps_its_deliveries(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert await bench.commit(mail(1, dispatch=False), folder=bench.archive) == PageResult(fresh=1)
+    assert len(await bench.claim()) == 1
+
+
+async def test_mail_whose_rules_could_not_be_evaluated_starts_as_a_dead_letter(bench: Bench) -> None:
+    acting = rule(name="tidy", actions=(MarkRead(),))
+    result = await bench.commit(mail(1, rule("archive"), acting, failure="Graph refused the headers"))
+    assert result == PageResult(fresh=1, deliveries=1)
+    (delivery,) = await bench.views.deliveries()
+    assert (delivery.state, delivery.attempt, delivery.error) == ("dead", 0, "Graph refused the headers")
+
+
+async def test_a_rule_without_handlers_has_its_actions_recorded_at_once_and_only_once(bench: Bench) -> None:
+    acting = rule(name="tidy", actions=(MoveTo("Done"), MarkRead()))
+    assert await bench.commit(mail(1, acting), mail(2, acting)) == PageResult(fresh=2, actions=2)
+    assert await bench.commit(mail(1, acting), folder=bench.archive) == PageResult(fresh=1)
+    tasks = await bench.journal.claim_actions(10, NOW)
+    assert [(task.message_id, task.origin, task.actions) for task in tasks] == [
+        ("AAkALg000001", "rule tidy then", (MoveTo("Done"), MarkRead())),
+        ("AAkALg000002", "rule tidy then", (MoveTo("Done"), MarkRead())),
+    ]
+
+
+async def test_a_handler_named_by_two_rules_gets_one_delivery_from_the_first(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", name="first"), rule("archive", "erp", name="second")))
+    claimed = await bench.claim()
+    assert {(delivery.handler, delivery.rule) for delivery in claimed} == {("archive", "first"), ("erp", "second")}
+
+
+async def test_a_page_larger_than_any_list_of_parameters_is_stored_whole(bench: Bench) -> None:
+    page = [mail(number) for number in range(1_203)]
+    assert (await bench.commit(*page)).deliveries == 1_203
+    assert await bench.commit(*page) == PageResult(known=1_203)
+
+
+async def test_known_tells_what_was_last_seen_in_this_very_folder(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    await bench.commit(mail(2), folder=bench.archive)
+    ids = ["AAkALg000001", "AAkALg000002", "AAkALg000003"]
+    assert await bench.journal.known(bench.inbox.key, ids) == {"AAkALg000001"}
+    assert await bench.journal.known(bench.archive.key, ids) == {"AAkALg000002"}
+    assert await bench.journal.known(bench.inbox.key, []) == frozenset()
+
+
+async def test_a_page_for_a_folder_that_was_never_adopted_is_refused(bench: Bench) -> None:
+    with pytest.raises(JournalError, match="no folder 4711"):
+        await bench.journal.commit_page(PageCommit(4711, [], "link", "round", NOW))
+
+
+async def test_a_strangers_text_is_stored_whatever_it_is(bench: Bench) -> None:
+    hostile = replace(
+        mail(1).message, subject="nul \0 and half \ud800 a pair", preview="\udfff\0", sender=Address("", "\0")
+    )
+    assert (await bench.commit(NewMessage(hostile, (rule("archive"),)))).deliveries == 1
+    (delivery,) = await bench.claim()
+    assert delivery.message.subject == "nul \0 and half ? a pair"
+    assert [row.subject for row in await bench.views.messages()] == ["nul  and half ? a pair"]
+
+
+# Of folders.
+
+
+async def test_adopting_a_folder_again_keeps_its_link_and_its_floor(bench: Bench) -> None:
+    await bench.journal.commit_page(PageCommit(bench.archive.key, [], "next", "full", NOW, floor=NOW))
+    later = [replace(spec, floor=NOW + timedelta(days=1)) for spec in FOLDERS]
+    again = await bench.journal.adopt(later, NOW)
+    assert again == [bench.inbox, replace(bench.archive, link="next"), bench.other]
+    assert again[1].floor == NOW
+
+
+async def test_folders_are_adopted_in_the_order_asked_for_old_and_new_together(bench: Bench) -> None:
+    new = FolderSpec("default", "c@contoso.example", "Inbox/Scans", None)
+    first, second = await bench.journal.adopt([new, FOLDERS[0]], NOW)
+    assert (first.mailbox, first.name, first.link, first.walk, first.mode) == (
+        "c@contoso.example",
+        "Inbox/Scans",
+        None,
+        "full",
+        "delta",
+    )
+    assert second == bench.inbox
+
+
+async def test_after_a_resync_the_folder_is_listed_again_and_what_is_known_stays_suppressed(bench: Bench) -> None:
+    await bench.commit(mail(1), link="dead link")
+    await bench.journal.restart_walk(bench.inbox.key, NOW, NOW)
+    folder, *_ = await bench.stored()
+    assert (folder.link, folder.walk, folder.floor) == (None, "full", NOW)
+    assert await bench.commit(mail(1)) == PageResult(known=1)
+
+
+async def test_a_folders_failure_is_shown_until_its_next_page(bench: Bench) -> None:
+    await bench.journal.folder_failed(bench.inbox.key, "403 Forbidden", NOW)
+    mailbox, _ = await bench.views.mailboxes()
+    assert [(folder.last_error, folder.last_error_at) for folder in mailbox.folders] == [
+        ("403 Forbidden", NOW),
+        ("", None),
+    ]
+    await bench.commit()
+    mailbox, _ = await bench.views.mailboxes()
+    assert (mailbox.folders[0].last_error, mailbox.folders[0].last_round_at) == ("", NOW)
+
+
+# Of turns that claim.
+
+
+async def test_a_claimed_delivery_is_running_with_its_attempt_already_counted(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    (claimed,) = await bench.claim()
+    (stored,) = await bench.views.deliveries()
+    assert (claimed.attempt, claimed.suspect, claimed.granted) == (1, False, 0)
+    assert (stored.state, stored.attempt, stored.started_at) == ("running", 1, NOW)
+    assert claimed.message == mail(1).message
+    assert await bench.claim() == []
+
+
+async def test_claims_stay_within_the_room_of_each_handler(bench: Bench) -> None:
+    await bench.commit(*(mail(number, rule("archive", "erp", "print")) for number in range(50)))
+    claimed = await bench.claim(archive=7, erp=3, missing=5, none=0)
+    assert Counter(delivery.handler for delivery in claimed) == {"archive": 7, "erp": 3}
+
+
+async def test_no_claim_is_made_without_room(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert await bench.journal.turn([], {}, NOW, conclude_nothing) == []
+    assert await bench.claim(archive=0) == []
+
+
+async def test_a_backlog_in_one_mailbox_does_not_delay_the_fresh_mail_of_another(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(2_000)))
+    await bench.commit(mail(9_000), folder=bench.other)
+    claimed = await bench.claim(archive=4)
+    assert "mail 9000" in {delivery.message.subject for delivery in claimed}
+    assert len(claimed) == 4
+
+
+async def test_within_a_mailbox_the_oldest_due_comes_first(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(20)))
+    subjects = [(await bench.claim(archive=1))[0].message.subject for _ in range(5)]
+    assert subjects == [f"mail {number}" for number in range(5)]
+
+
+async def test_every_mailbox_has_its_turn_though_there_is_room_for_one_only(bench: Bench) -> None:
+    specs = [FolderSpec("default", f"m{number}@contoso.example", "Inbox", None) for number in range(5)]
+    for folder in await bench.journal.adopt(specs, NOW):
+        box = folder.mailbox
+        page = [replace(mail(n), message=replace(mail(n).message, mailbox=box)) for n in range(10)]
+        await bench.commit(*page, folder=folder)
+    served = Counter([(await bench.claim(archive=1))[0].message.mailbox for _ in range(20)])
+    assert served == {spec.mailbox: 4 for spec in specs}
+
+
+async def test_what_is_not_due_yet_is_left_and_next_due_says_when_it_is(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=retry(60))
+    assert await bench.claim() == []
+    assert await bench.journal.next_due() == NOW + timedelta(seconds=60)
+    (again,) = await bench.claim(at=NOW + timedelta(seconds=60))
+    assert again.attempt == 2
+    assert await bench.journal.next_due() is None
+
+
+async def test_due_deliveries_fill_the_room_though_many_mailboxes_only_wait(bench: Bench) -> None:
+    specs = [FolderSpec("default", f"m{number}@contoso.example", "Inbox", None) for number in range(70)]
+    for folder in await bench.journal.adopt(specs, NOW):
+        await bench.commit(mail(1), folder=folder)
+    await bench.settle(*await bench.claim(), verdict=retry(3600))
+    await bench.commit(*(mail(number) for number in range(30)))
+    assert len(await bench.claim(archive=10)) == 10
+
+
+async def test_next_due_looks_at_mail_actions_too(bench: Bench) -> None:
+    assert await bench.journal.next_due() is None
+    await bench.commit(mail(1, rule(name="tidy", actions=(MarkRead(),))))
+    assert await bench.journal.next_due() == NOW
+
+
+async def test_a_delivery_whose_snapshot_is_damaged_becomes_a_dead_letter_and_stops_nobody(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    await bench.journal.database.write(
+        lambda connection: connection.execute(
+            sa.text("UPDATE messages SET snapshot = '{' WHERE graph_id = 'AAkALg000001'")
+        )
+    )
+    assert [delivery.message.subject for delivery in await bench.claim()] == ["mail 2"]
+    dead = await bench.views.deliveries(state=DeliveryState.DEAD)
+    assert [row.subject for row in dead] == ["mail 1"]
+    assert "cannot be read" in dead[0].error
+
+
+# Of turns that settle.
+
+
+async def test_a_done_delivery_is_done_with_its_note_and_without_attempt_rows(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=Verdict(DeliveryState.DONE, note="2 saved"))
+    (detail,) = await bench.views.find("1")
+    assert [(row.state, row.note, row.settled_at) for row in detail.deliveries] == [("done", "2 saved", NOW)]
+    assert detail.attempts == {}
+
+
+async def test_attempts_that_failed_are_remembered_and_count_upwards(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=retry(0))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    (detail,) = await bench.views.find("1")
+    (attempts,) = detail.attempts.values()
+    assert [(row.attempt, row.outcome, row.error) for row in attempts] == [(1, "retry", "busy"), (2, "dead", "refused")]
+    assert attempts[0].ended_at == NOW + timedelta(seconds=1)
+    assert detail.record.deliveries == {"archive": "dead"}
+
+
+async def test_an_attempt_that_does_not_count_is_given_back(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=Verdict(DeliveryState.READY, due_at=NOW, counted=False))
+    (detail,) = await bench.views.find("1")
+    assert (detail.deliveries[0].attempt, detail.attempts) == (0, {})
+    (again,) = await bench.claim()
+    assert again.attempt == 1
+
+
+async def test_a_stale_settlement_changes_nothing(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    (first,) = await bench.claim()
+    await bench.settle(first, verdict=retry(0))
+    (second,) = await bench.claim()
+    await bench.settle(first, verdict=Verdict(DeliveryState.DONE, actions=(MarkRead(),)))
+    (detail,) = await bench.views.find("1")
+    assert (detail.deliveries[0].state, detail.deliveries[0].attempt, detail.actions) == ("running", 2, ())
+    await bench.settle(second, second)
+    await bench.settle(second, verdict=DEAD)
+    assert await bench.states() == {("mail 1", "archive"): "done"}
+
+
+async def test_settling_and_claiming_are_one_transaction(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    claimed = await bench.claim(archive=1)
+
+    def fail(_siblings: Siblings) -> list[ActionRequest]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await bench.journal.turn(settlements(claimed, DONE), {"archive": 1}, NOW, fail)
+    assert await bench.states() == {("mail 1", "archive"): "running", ("mail 2", "archive"): "ready"}
+
+
+async def test_conclude_sees_every_delivery_of_the_message_the_present_settlement_included(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp"), rule(name="tidy", actions=(MarkRead(),))))
+    archive, erp = sorted(await bench.claim(), key=lambda delivery: delivery.handler)
+    seen: list[Siblings] = []
+
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        seen.append(siblings)
+        return [ActionRequest(siblings.message_id, "rule suppliers then", (MoveTo("Done"),))]
+
+    await bench.journal.turn(settlements([archive], DONE), {}, NOW, conclude)
+    await bench.journal.turn(settlements([erp], retry(0)), {}, NOW, conclude)
+    (erp,) = await bench.claim()
+    await bench.journal.turn(settlements([erp], DEAD), {}, NOW, conclude)
+    states = [dict(siblings.states) for siblings in seen]
+    assert states == [{"archive": "done", "erp": "running"}, {"archive": "done", "erp": "dead"}]
+    assert seen[0].rules == {"suppliers": ("archive", "erp"), "tidy": ()}
+    assert (seen[0].mailbox, seen[0].folder, seen[0].message_id) == ("a@contoso.example", "Inbox", archive.message_id)
+    (detail,) = await bench.views.find("1")
+    assert [row.origin for row in detail.actions] == ["rule tidy then", "rule suppliers then"]
+
+
+async def test_two_deliveries_of_a_message_that_end_together_are_concluded_once(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")))
+    seen: list[Siblings] = []
+    await bench.journal.turn(
+        settlements(await bench.claim(), DONE), {}, NOW, lambda siblings: seen.append(siblings) or []
+    )
+    assert [dict(siblings.states) for siblings in seen] == [{"archive": "done", "erp": "done"}]
+
+
+async def test_actions_a_handler_asked_for_are_recorded_under_its_name(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(
+        *await bench.claim(), verdict=Verdict(DeliveryState.DONE, actions=(Categorise(("Paid", "2026")),))
+    )
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.mailbox, task.message_id, task.origin, task.actions, task.attempt) == (
+        "a@contoso.example",
+        "AAkALg000001",
+        "handler archive",
+        (Categorise(("Paid", "2026")),),
+        1,
+    )
+
+
+# Of what a crash leaves.
+
+
+async def test_what_was_running_is_ready_again_as_a_suspect_with_its_attempt_remembered(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    await bench.claim(archive=1)
+    assert await bench.journal.recover() == 1
+    assert await bench.states() == {("mail 1", "archive"): "ready", ("mail 2", "archive"): "ready"}
+    (detail,) = await bench.views.find("1")
+    (attempts,) = detail.attempts.values()
+    assert [(row.attempt, row.outcome, row.started_at, row.ended_at) for row in attempts] == [(1, "cut off", NOW, None)]
+    claimed = await bench.claim()
+    assert [(delivery.message.subject, delivery.attempt, delivery.suspect) for delivery in claimed] == [
+        ("mail 1", 2, True),
+        ("mail 2", 1, False),
+    ]
+
+
+async def test_of_suspects_one_runs_at_a_time_the_one_with_the_fewest_attempts_first(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2), mail(3))
+    await bench.settle(*await bench.claim(archive=1), verdict=retry(0))
+    await bench.claim()
+    assert await bench.journal.recover() == 3
+    order = []
+    while claimed := await bench.claim():
+        assert await bench.claim() == []
+        order.append((claimed[0].message.subject, claimed[0].attempt, len(claimed)))
+        await bench.settle(*claimed)
+    assert order == [("mail 2", 2, 1), ("mail 3", 2, 1), ("mail 1", 3, 1)]
+
+
+async def test_a_suspect_that_failed_without_killing_the_daemon_is_a_suspect_no_more(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.claim()
+    await bench.journal.recover()
+    await bench.settle(*await bench.claim(), verdict=Verdict(DeliveryState.READY, due_at=NOW, counted=False))
+    (again,) = await bench.claim()
+    assert again.suspect, "it was stopped before it could show what it does"
+    await bench.settle(again, verdict=retry(0))
+    (again,) = await bench.claim()
+    assert not again.suspect
+
+
+async def test_a_suspect_needs_room_like_any_other(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    await bench.claim(archive=1)
+    await bench.journal.recover()
+    assert await bench.claim(erp=1) == []
+    assert [delivery.suspect for delivery in await bench.claim(archive=1)] == [True]
+
+
+# Of mail actions.
+
+
+async def test_one_action_a_message_is_claimed_and_busy_messages_are_left_out(bench: Bench) -> None:
+    both = (rule(name="read", actions=(MarkRead(),)), rule(name="move", actions=(MoveTo("Done"),)))
+    await bench.commit(mail(1, *both), mail(2, *both), mail(3, *both))
+    first = await bench.journal.claim_actions(10, NOW, ["AAkALg000003"])
+    assert [(task.message_id, task.origin) for task in first] == [
+        ("AAkALg000001", "rule read then"),
+        ("AAkALg000002", "rule read then"),
+    ]
+    assert await bench.journal.claim_actions(10, NOW, ["AAkALg000003"]) == []
+    await bench.journal.settle_actions([ActionResult(first[0], "done", NOW, note="marked")])
+    (second,) = await bench.journal.claim_actions(10, NOW, ["AAkALg000003"])
+    assert (second.message_id, second.origin) == ("AAkALg000001", "rule move then")
+    assert len(await bench.journal.claim_actions(1, NOW)) == 1
+
+
+async def test_actions_are_tried_again_when_due_and_end_done_or_dead(bench: Bench) -> None:
+    await bench.commit(mail(1, rule(name="read", actions=(MarkRead(),))))
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    later = NOW + timedelta(seconds=30)
+    await bench.journal.settle_actions([ActionResult(task, "ready", NOW, due_at=later, error="throttled")])
+    assert await bench.journal.claim_actions(10, NOW) == []
+    assert await bench.journal.next_due() == later
+    (again,) = await bench.journal.claim_actions(10, later)
+    assert again.attempt == 2
+    await bench.journal.settle_actions([ActionResult(task, "done", NOW)])
+    await bench.journal.settle_actions([ActionResult(again, "dead", later, error="forbidden")])
+    (detail,) = await bench.views.find("1")
+    assert [(row.state, row.error, row.settled_at) for row in detail.actions] == [("dead", "forbidden", later)]
+
+
+async def test_actions_cut_off_by_a_crash_are_carried_out_again(bench: Bench) -> None:
+    await bench.commit(mail(1, rule(name="read", actions=(MarkRead(),))))
+    await bench.journal.claim_actions(10, NOW)
+    assert await bench.journal.recover() == 0
+    assert [task.attempt for task in await bench.journal.claim_actions(10, NOW)] == [2]
+
+
+# Of what handlers keep.
+
+
+async def test_an_effect_is_claimed_once_for_a_delivery(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    first, second = await bench.claim()
+    assert await bench.journal.claim_effect(first.id, "posted")
+    assert not await bench.journal.claim_effect(first.id, "posted")
+    assert await bench.journal.claim_effect(first.id, "printed")
+    assert await bench.journal.claim_effect(second.id, "posted")
+
+
+async def test_a_handlers_state_is_its_own_and_the_last_value_holds(bench: Bench) -> None:
+    assert await bench.journal.state_get("erp", "cursor") is None
+    await bench.journal.state_set("erp", "cursor", "1")
+    await bench.journal.state_set("erp", "cursor", "2")
+    await bench.journal.state_set("archive", "cursor", "3")
+    assert await bench.journal.state_get("erp", "cursor") == "2"
+
+
+# Of what an operator sees and says.
+
+
+async def test_counts_tell_messages_deliveries_and_actions_by_state(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(5)), mail(9, rule(name="tidy", actions=(MarkRead(),))))
+    first, second, *_ = await bench.claim(archive=3)
+    await bench.settle(first)
+    await bench.settle(second, verdict=DEAD)
+    counts = await bench.journal.counts()
+    assert {name: count for name, count in counts.items() if count} == {
+        "messages": 6,
+        "deliveries.ready": 2,
+        "deliveries.running": 1,
+        "deliveries.done": 1,
+        "deliveries.dead": 1,
+        "actions.ready": 1,
+    }
+    assert counts["deliveries.discarded"] == counts["actions.dead"] == 0
+    mailbox, other = await bench.views.mailboxes()
+    assert (mailbox.backlog, other.backlog) == ({"ready": 2, "running": 1, "dead": 1}, {})
+
+
+async def test_messages_are_listed_newest_first_and_filtered(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(1, 13)))
+    await bench.commit(mail(20), folder=bench.other)
+    await bench.settle(*await bench.claim(archive=1), verdict=DEAD)
+
+    async def subjects(**filters: object) -> list[str]:
+        return [row.subject for row in await bench.views.messages(**filters)]  # type: ignore[arg-type]
+
+    assert await subjects(limit=2) == ["mail 20", "mail 12"]
+    assert await subjects(mailbox="b@contoso.example") == ["mail 20"]
+    assert len(await subjects(state=DeliveryState.DEAD)) == 1
+    assert await subjects(text="IL 11") == ["mail 11"]
+    assert await subjects(text="100%") == []
+    assert len(await subjects(text="supplier.EXAMPLE")) == 13
+
+
+async def test_a_message_is_found_by_our_id_by_graphs_and_by_its_internet_message_id(bench: Bench) -> None:
+    await bench.commit(mail(7))
+    await bench.commit(mail(7), folder=bench.other)
+    by_ours, by_graph, by_internet = [
+        [detail.record.mailbox for detail in await bench.views.find(key)]
+        for key in ("2", "AAkALg000007", "<7@supplier.example>")
+    ]
+    assert by_ours == ["b@contoso.example"]
+    assert by_graph == by_internet == ["a@contoso.example", "b@contoso.example"]
+    assert await bench.views.find("99999999999999999999") == []
+
+
+async def test_the_summary_counts_by_handler_and_by_kind_of_action(bench: Bench) -> None:
+    tidy = rule(name="tidy", actions=(MoveTo("Done"), MarkRead()))
+    await bench.commit(mail(1, rule("archive", "erp")), mail(2, tidy), mail(3, tidy))
+    await bench.settle(*await bench.claim(erp=1))
+    summary = await bench.views.summary()
+    assert summary.messages == 3
+    assert summary.deliveries == {("archive", "ready"): 1, ("erp", "done"): 1}
+    assert summary.actions == {("mark_read", "ready"): 2, ("move_to", "ready"): 2}
+
+
+async def test_an_operators_retry_makes_a_dead_letter_due_and_forgives_its_attempts(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=retry(0))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert await bench.views.retry([1], NOW) == 1
+    (again,) = await bench.claim()
+    assert (again.attempt, again.granted) == (3, 2)
+
+
+async def test_all_dead_letters_of_a_handler_can_be_retried_at_once(bench: Bench) -> None:
+    await bench.commit(*(mail(number, rule("archive", "erp")) for number in range(3)))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert await bench.views.retry_dead(NOW, handler="erp", mailbox="b@contoso.example") == 0
+    assert await bench.views.retry_dead(NOW, handler="erp") == 3
+    assert {delivery.handler for delivery in await bench.claim()} == {"erp"}
+
+
+async def test_a_waiting_delivery_can_be_retried_now(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=retry(3600))
+    await bench.views.retry([1], NOW)
+    assert [delivery.attempt for delivery in await bench.claim()] == [2]
+
+
+async def test_a_discarded_delivery_is_never_claimed_and_says_why(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert await bench.views.discard([1], "spam", NOW) == 1
+    assert await bench.claim() == []
+    (row,) = await bench.views.deliveries(state=DeliveryState.DISCARDED, handler="archive", mailbox="a@contoso.example")
+    assert (row.note, row.settled_at) == ("spam", NOW)
+
+
+async def test_an_operators_word_on_deliveries_it_does_not_fit_changes_none(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    await bench.claim(archive=1)
+    with pytest.raises(PostroomError, match=r"delivery 1 is running, delivery 77 does not exist.* dead, ready"):
+        await bench.views.discard([1, 2, 77], "spam", NOW)
+    with pytest.raises(PostroomError, match="delivery 1 is running"):
+        await bench.views.retry([1], NOW)
+    assert await bench.states() == {("mail 1", "archive"): "running", ("mail 2", "archive"): "ready"}
+
+
+async def test_the_command_line_reads_and_writes_while_the_daemon_holds_the_journal(bench: Bench, url: str) -> None:
+    await bench.commit(mail(1))
+    side = await open_journal(url, exclusive=False)
+    try:
+        views = JournalViews(side)
+        assert len(await views.messages()) == 1
+        await views.discard([1], "spam", NOW)
+    finally:
+        await side.close()
+    assert await bench.states() == {("mail 1", "archive"): "discarded"}
+
+
+# Of opening and closing.
+
+
+async def test_a_second_daemon_is_kept_out_until_the_first_has_closed(bench: Bench, url: str) -> None:
+    with pytest.raises(JournalLocked, match="Another daemon"):
+        await open_journal(url)
+    await bench.journal.close()
+    again = await open_journal(url)
+    await again.close()
+
+
+async def test_everything_is_there_after_closing_and_opening_again(bench: Bench, url: str) -> None:
+    await bench.commit(mail(1), link="kept")
+    await bench.journal.close()
+    again = await open_journal(url)
+    try:
+        folder, *_ = await again.adopt(FOLDERS, NOW)
+        assert folder.link == "kept"
+        assert len(await again.turn([], {"archive": 5}, NOW, conclude_nothing)) == 1
+    finally:
+        await again.close()
+
+
+async def test_a_closed_journal_says_so(bench: Bench) -> None:
+    await bench.journal.close()
+    with pytest.raises(JournalError, match="is closed"):
+        await bench.commit(mail(1))
