@@ -24,7 +24,7 @@ def application(state: TenantState, entra: Entra, faults: FaultPlan, record: Rec
     recorder = [recording_middleware(record, f"{GRAPH}/")] if record else []
     graph = web.Application(middlewares=graph_middlewares(), client_max_size=LARGEST_REQUEST)
     graph.add_routes(graph_routes(state, authoriser(entra)))
-    whole = web.Application(middlewares=[*recorder, fault_middleware(faults)], client_max_size=LARGEST_REQUEST)
+    whole = web.Application(middlewares=[fault_middleware(faults), *recorder], client_max_size=LARGEST_REQUEST)
     whole.add_subapp(GRAPH, graph)
     whole.add_routes(entra_routes(entra))
     return whole

@@ -114,7 +114,7 @@ class FaultPlan:
 
 
 def fault_middleware(plan: FaultPlan) -> Middleware:
-    """Return the middleware that carries a plan out; it belongs outside everything but the recorder."""
+    """Return the middleware that carries a plan out; it belongs outside everything."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

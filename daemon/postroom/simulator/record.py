@@ -17,7 +17,10 @@ _SECRET_HEADERS = ("authorization", "cookie")
 
 
 def recording_middleware(record: Record, prefix: str) -> Middleware:
-    """Return the middleware that records every exchange under `prefix`; it belongs outside all others."""
+    """Return the middleware that records every exchange under `prefix`.
+
+    It belongs inside the faults: what is recorded is what the tenant said, not what the weather made of it.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
