@@ -15,6 +15,9 @@ from collections import deque
 from postroom.errors import Throttled
 from postroom.ports import Clock
 
+LOCAL_BUDGET = "LocalBudget"
+"""Our own code for a request that was held back here."""
+
 _WINDOW = 600.0
 _BUCKET = 10.0
 
@@ -61,7 +64,8 @@ class Budget:
         while True:
             closed = self._closed_for(priority)
             if closed > 0:
-                self._check(closed, deadline)
+                if self._clock.monotonic() + closed > deadline:
+                    raise self._throttled(f"its request budget is used up for another {closed:.0f} s", closed)
                 await self._clock.sleep(closed)
             elif self._running < self._slots(priority):
                 self._running += 1
@@ -103,11 +107,11 @@ class Budget:
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 await future
-        except TimeoutError:
-            self._check(deadline, deadline)
-        except asyncio.CancelledError:
+        except (TimeoutError, asyncio.CancelledError) as error:
             if future.done() and not future.cancelled():  # it was this waiter's turn: pass it on
                 self._wake()
+            if isinstance(error, TimeoutError):
+                raise self._throttled("all its slots have been taken for too long") from error
             raise
 
     def _wake(self) -> None:
@@ -122,13 +126,10 @@ class Budget:
                 return
             heapq.heappop(self._waiting)
 
-    def _check(self, seconds: float, deadline: float) -> None:
-        """Raise Throttled when a wait of so many seconds ends after the deadline."""
-        if self._clock.monotonic() + seconds <= deadline:
-            return
-        raise Throttled(
-            f"The request budget of {self._mailbox} is used up for another {seconds:.0f} s.",
-            code="LocalBudget",
+    def _throttled(self, why: str, seconds: float | None = None) -> Throttled:
+        return Throttled(
+            f"A request of {self._mailbox} was not sent: {why}.",
+            code=LOCAL_BUDGET,
             retry_after=seconds,
             remedy="Nothing, unless it lasts: then poll less often or run fewer handlers at once.",
             mailbox=self._mailbox,

@@ -115,6 +115,13 @@ async def test_trying_ends_and_the_last_error_says_all(graph, make_client, kit):
     assert told[0]["status"] == 503
 
 
+async def test_all_waiting_together_has_a_limit(graph, client, kit, clock):
+    graph.default = kit.failure(503, "serviceNotAvailable", Retry_After="25")
+    with pytest.raises(Unavailable):
+        await client.fetch(kit.call(url(graph)))
+    assert clock.slept == [25.0, 25.0]
+
+
 async def test_what_may_not_be_sent_twice_is_not(graph, client, kit):
     graph.default = kit.failure(503, "serviceNotAvailable")
     with pytest.raises(Unavailable):

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import jwt
 import pytest
+import requests
 from aiohttp import web
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from postroom.errors import AuthError
+from postroom.graph.login_http import LoginHttp
 from postroom.graph.token import TokenSource
 from postroom.tenant import Certificate, ClientSecret, FederatedToken, ManagedIdentity, Secret
 
@@ -226,6 +228,27 @@ async def test_failures_are_not_repeated_to_entra_by_every_mailbox(source, login
         with pytest.raises(AuthError):
             await token.header()
     assert len(login.forms) == 1
+
+
+async def test_a_login_host_in_trouble_is_not_asked_by_every_mailbox(source, login, kit):
+    login.discovery_script = [kit.raw(b"{}", 503, "application/json")] * 9
+    token = source()
+    for _ in range(5):
+        with pytest.raises(AuthError):
+            await token.header()
+    assert login.discoveries == 1
+    token.test_clock.ahead = 6
+    with pytest.raises(AuthError):
+        await token.header()
+    assert login.discoveries == 2
+
+
+async def test_each_request_to_the_login_host_has_its_own_time_limit(login, ca_file, kit):
+    login.gate = asyncio.Event()
+    tenant = kit.tenant_at("https://graph.invalid", login.url, ca_file=ca_file)
+    with LoginHttp(tenant, 0.1) as http, pytest.raises(requests.exceptions.Timeout):
+        await asyncio.to_thread(http.post, f"{login.url}/x/oauth2/v2.0/token", data={"a": "b"})
+    login.gate.set()
 
 
 async def test_an_unknown_tenant_is_found_in_the_discovery_answer(source, login, kit):
