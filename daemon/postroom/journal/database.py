@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError
 from postroom.journal.engine import READING
@@ -56,7 +56,7 @@ class Database:
             connection.info[READING] = reading
             with connection.begin():
                 return work(connection)
-        except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
+        except (DBAPIError, self.engine.dialect.loaded_dbapi.Error) as error:
             if connection is not None:
                 connection.invalidate()  # whatever it was, the next transaction starts from a fresh connection
             raise translate(error, self.where) from error

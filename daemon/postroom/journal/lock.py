@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError, JournalLocked
 from postroom.journal.database import Database
@@ -89,7 +89,7 @@ def server_lock(database: Database) -> SessionLock:
         connection = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         if connection.scalar(select(func.pg_try_advisory_lock(_SERVER_KEY))):
             return SessionLock(connection)
-    except SQLAlchemyError as error:
+    except DBAPIError as error:
         raise translate(error, database.where) from error
     connection.close()
     raise _locked(database.where, "")
