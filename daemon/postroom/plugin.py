@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -234,7 +234,7 @@ class Handler(ABC, Generic[OptionsT]):
         """Prepare: connect, make directories. Raising refuses the configuration."""
 
     @abstractmethod
-    async def handle(self, message: Message, context: Context) -> Outcome | None:
+    def handle(self, message: Message, context: Context) -> Awaitable[Outcome | None] | Outcome | None:
         """Handle one mail. Raise or return what happened; returning nothing means `Done`."""
 
     async def close(self) -> None:
