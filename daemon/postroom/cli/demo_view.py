@@ -76,7 +76,7 @@ def closing_table(account: Account, directory: Path) -> RenderableType:
         Group(_mailboxes(account), Text(), _deliveries(account)),
         Group(_actions_table(account), Text(), _saved(directory / "state")),
     )
-    where = Text(f"Files and journal are in {directory / 'state'}, the daemon's log is beside it.", style="dim")
+    where = Text(f"Files and journal: {directory / 'state'}", style="dim")
     return Group(Text(), side, Text(), where, _verdict(account))
 
 
