@@ -6,16 +6,18 @@ Signals and exit codes live in `cli.run`, so that a test can run an `App` in its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from postroom.build import Connection, Generation, build, pollers, put_away
+from postroom.build import Generation, build, pollers, put_away
+from postroom.chores import Chores
 from postroom.config import Config
-from postroom.errors import AuthError, JournalError, PostroomError
+from postroom.errors import ConfigError, JournalError, PostroomError
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
+from postroom.observe.log import compact
 from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 from postroom.pipeline.act import Actor
@@ -29,14 +31,14 @@ from postroom.web import build_console, serve
 TICK = 0.25
 """Seconds between two looks at which folders are due: a timer for each poll would cost three times the CPU."""
 
-REFRESH_AHEAD = 600.0
-"""Seconds before its expiry at which a token is refreshed; MSAL itself refreshes at 300."""
-
 ROOM_IS_WELL = 30.0
 """Seconds a room must run after a defect before its problem counts as over."""
 
 ROUNDS_WITHIN = 900.0
 """Seconds within which some round must end, whatever the intervals, or the watchdog is not fed."""
+
+LAST_MOMENT = 1.0
+"""Seconds that what was cut off at a stop is given to notice it."""
 
 
 class App:
@@ -55,10 +57,11 @@ class App:
         self.rounds: Rounds
         self.dispatcher: Dispatcher
         self.actor: Actor
+        self.chores: Chores
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._generation: Generation
-        self._schedule = Schedule()
+        self._schedule = Schedule(lambda job, error: report.problem(f"job {job}", error))
         self._tasks: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
@@ -68,6 +71,8 @@ class App:
         try:
             await self._start()
         except BaseException:
+            self._schedule.stop()
+            await self._end_rooms(0.0)
             await self._stack.aclose()
             raise
         return self
@@ -82,29 +87,21 @@ class App:
         self.journal = await open_journal(self.config.journal)
         self._stack.push_async_callback(self.journal.close)
         suspects = await self.journal.recover()
+        self.chores = Chores(self.journal, clock=self._clock, report=self.report, notifier=self._notifier)
         self._generation = await build(self.config, {}, clock=self._clock, report=self.report)
         self._stack.push_async_callback(self._put_away_present)
-        await self._sign_in(self._generation.connections)
+        self.chores.connections = self._generation.connections
+        await self.chores.sign_in(self._generation.connections)
         self._open_rooms()
         await self._watch(self._generation)
         await self._open_console()
-        self._start_schedule()
+        self._schedule.every(TICK, "poll", self._tick)
+        self.chores.add_to(self._schedule)
+        self._schedule.start()
         self.report.event(
             "started", mailboxes=len(self.config.mailboxes), handlers=len(self.config.handlers), suspects=suspects
         )
-        self._notifier.ready(self._status())
-
-    async def _sign_in(self, connections: Mapping[str, Connection]) -> None:
-        """Get a first token of each tenant; refused credentials end the start, an outage does not."""
-        for connection in connections.values():
-            try:
-                await connection.token.header()
-            except AuthError as error:
-                if not error.temporary:
-                    raise
-                self.report.problem(f"token {connection.tenant.name}", error)
-            else:
-                self._token_is_good(connection)
+        self._notifier.ready(self.chores.status())
 
     def _open_rooms(self) -> None:
         journal, clock, report = self.journal, self._clock, self.report
@@ -155,10 +152,8 @@ class App:
             generation, journal=self.journal, clock=self._clock, report=self.report, dispatched=self._work_came
         )
         health = self.report.health
-        before = set(health.folders)
         health.watch({(each.folder.mailbox, each.folder.name): max(5 * poll, 60.0) for each, poll in found})
-        health.forget([f"mailbox {mailbox}/{folder}" for mailbox, folder in before - set(health.folders)])
-        health.expect("rounds", max(ROUNDS_WITHIN, *(2 * poll for _, poll in found), 0.0)) if found else None
+        health.expect("rounds", max([ROUNDS_WITHIN, *(2 * poll for _, poll in found)]))
         self.rounds.replace(found)
 
     async def _open_console(self) -> None:
@@ -166,98 +161,81 @@ class App:
         if listen is None:
             return
         console = build_console(self.report.health.snapshot, self.report.metrics.render)
-        await self._stack.enter_async_context(serve(console, listen.host, listen.port))
-
-    def _start_schedule(self) -> None:
-        every = self._schedule.every
-        every(TICK, "poll", self._tick)
-        every(30.0, "tokens", self._refresh_tokens)
-        every(15.0, "counts", self._count, at_once=True)
-        every(60.0, "summary", self._sum_up)
-        if (interval := self._notifier.watchdog_interval()) is not None:
-            every(interval, "watchdog", self._feed_watchdog, at_once=True)
-        self._schedule.start()
+        try:
+            host, port = await self._stack.enter_async_context(serve(console, listen.host, listen.port))
+        except OSError as error:
+            raise PostroomError(
+                f"The console cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.",
+                remedy="Change `console.listen`, or stop what listens there.",
+            ) from error
+        self.report.event("console", listen=f"{host}:{port}")
 
     async def _tick(self) -> None:
         self.rounds.tick()
 
-    async def _refresh_tokens(self) -> None:
-        """Refresh what expires soon, well before a poll would have to wait for it."""
-        now = self._clock.now()
-        for connection in self._generation.connections.values():
-            expires = connection.token.expires_at
-            if expires is not None and (expires - now).total_seconds() > REFRESH_AHEAD:
-                continue
-            try:
-                await connection.token.refresh()
-            except AuthError as error:
-                self.report.problem(f"token {connection.tenant.name}", error)
-            else:
-                self._token_is_good(connection)
-
-    def _token_is_good(self, connection: Connection) -> None:
-        self.report.recovered(f"token {connection.tenant.name}")
-        if (expires := connection.token.expires_at) is not None:
-            self.report.event("token", tenant=connection.tenant.name, expires_at=expires)
-
-    async def _count(self) -> None:
-        try:
-            self.report.counted(await self.journal.counts())
-        except JournalError as error:
-            self.report.problem("journal", error)
-        self._notifier.status(self._status())
-
-    async def _sum_up(self) -> None:
-        self.report.sum_up()
-
-    async def _feed_watchdog(self) -> None:
-        if self.report.health.is_progressing(self._clock.monotonic()):
-            self._notifier.watchdog()
-
-    def _status(self) -> str:
-        counts, health = self.report.health.counts, self.report.health
-        waiting = counts.get("deliveries.ready", 0) + counts.get("deliveries.running", 0)
-        dead = counts.get("deliveries.dead", 0)
-        return (
-            f"{health.status()}: {len(health.folders)} folders, {waiting} deliveries waiting, "
-            f"{dead} dead letters, {len(health.troubles)} problems"
-        )
-
     async def reload(self, load: Callable[[], Config]) -> None:
         """Take over a new configuration: all that can fail first, then the swap; on an error the old one stays.
 
-        Raises PostroomError with the reason when the new configuration was not taken over.
+        Args:
+            load: Reads it, in a thread.
+
+        Raises:
+            Exception: Whatever kept the new configuration from being taken over; it has been reported.
         """
         async with self._reloading:
             self._notifier.reloading()
             try:
-                await self._take_over(load())
-            except PostroomError as error:
-                self.report.event("reload_failed", reason=str(error))
+                await self._take_over(await asyncio.to_thread(load))
+            except Exception as error:
+                self.report.event("reload_failed", reason=_reason(error))
                 raise
             finally:
-                self._notifier.ready(self._status())
+                self._notifier.ready(self.chores.status())
 
     async def _take_over(self, config: Config) -> None:
+        _check_restart(self.config, config)
         old = self._generation
         new = await build(config, old.connections, clock=self._clock, report=self.report)
         try:
-            await self._sign_in(
-                {name: each for name, each in new.connections.items() if each not in old.connections.values()}
-            )
-            await self.rounds.stop(self.config.limits.drain)
-            await self._watch(new)
+            known = {id(each) for each in old.connections.values()}
+            await self.chores.sign_in({name: each for name, each in new.connections.items() if id(each) not in known})
+            await self._change_watch(old, new)
         except BaseException:
-            await self._watch(old)
-            await put_away(new, keep=old.connections)
+            await put_away(new, keep=old.connections, report=self.report)
             raise
         self.config, self._generation = config, new
         self.dispatcher.desk = self.actor.desk = new.desk
+        self.chores.connections = new.connections
+        self.chores.forget(old.connections.keys() - new.connections.keys())
         self._work_came()
-        task = asyncio.create_task(put_away(old, keep=new.connections))
+        self._retire(old, new)
+        self.report.event("reloaded", mailboxes=len(config.mailboxes), handlers=len(config.handlers))
+
+    async def _change_watch(self, old: Generation, new: Generation) -> None:
+        """Let the rounds under way end, then watch the new folders, or go on with the old ones if that fails."""
+        try:
+            await self.rounds.stop(self.config.limits.drain)
+            await self._watch(new)
+        except BaseException:
+            await self._watch_again(old)
+            raise
+
+    async def _watch_again(self, generation: Generation) -> None:
+        """Watch the folders as before; a journal that fails is asked until it answers, for no folder may be dropped."""
+        while True:
+            try:
+                await self._watch(generation)
+            except JournalError as error:
+                self.report.problem("journal", error)
+                await self._clock.sleep(5.0)
+            else:
+                return
+
+    def _retire(self, old: Generation, new: Generation) -> None:
+        """Put the old generation away behind the new one's back, once what runs on its desk has ended."""
+        task = asyncio.create_task(put_away(old, keep=new.connections, report=self.report))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
-        self.report.event("reloaded", mailboxes=len(config.mailboxes), handlers=len(config.handlers))
 
     async def stop(self) -> None:
         """Start nothing new, let what runs finish within the drain limit, cut off the rest, put everything away."""
@@ -266,12 +244,36 @@ class App:
         self._notifier.stopping("letting deliveries finish")
         self._schedule.stop()
         await asyncio.gather(self.rounds.stop(limit), self.dispatcher.stop(limit), self.actor.stop(limit))
-        _, late = await asyncio.wait(self._tasks, timeout=limit)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._retiring, return_exceptions=True)
+        await self._end_rooms(limit)
         await self._stack.aclose()
         self.report.event("stopped")
 
+    async def _end_rooms(self, limit: float) -> None:
+        """Wait for the rooms to settle what they have, then cancel what is left."""
+        left = {*self._tasks, *self._retiring}
+        for wait in (limit, LAST_MOMENT):
+            if left:
+                _, left = await asyncio.wait(left, timeout=wait)
+            for task in left:
+                task.cancel()
+
     async def _put_away_present(self) -> None:
-        await put_away(self._generation, keep={})
+        """The drain is over: who still works on the desk cannot be stopped, and is not waited for."""
+        await put_away(self._generation, keep={}, report=self.report, patience=LAST_MOMENT)
+
+
+def _check_restart(old: Config, new: Config) -> None:
+    """Raise PostroomError when the new configuration changes what a running daemon cannot."""
+    changed = [name for name in ("journal", "console") if getattr(old, name) != getattr(new, name)]
+    if changed:
+        raise PostroomError(
+            f"A reload cannot change `{'` and `'.join(changed)}`.",
+            remedy="Restart the daemon for that, or change it back and reload.",
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Say why a configuration was refused: its problems one by one, and of a defect where it is."""
+    if isinstance(error, ConfigError):
+        return "; ".join(str(problem) for problem in error.problems if problem.severity == "error")
+    return str(error) if isinstance(error, PostroomError) else " at ".join(compact(error).values())

@@ -28,11 +28,12 @@ OPEN_LIMIT = 30.0
 
 @dataclass(slots=True)
 class Connection:
-    """A tenant with its token and its Graph client."""
+    """A tenant with its token and its Graph client, which lets so many requests for a mailbox be in flight."""
 
     tenant: Tenant
     token: TokenSource
     client: GraphClient
+    in_flight: int
 
     async def close(self) -> None:
         """Let go of the sockets and of the sign-in thread."""
@@ -60,9 +61,9 @@ async def build(config: Config, present: Mapping[str, Connection], *, clock: Clo
     try:
         for tenant in config.tenants.values():
             connections[tenant.name] = await _connect(tenant, config, present, clock, report)
-        desk.handlers = await _open_handlers(config.handlers)
+        desk.handlers = await _open_handlers(config.handlers, report)
     except BaseException:
-        await put_away(generation, keep=present)
+        await put_away(generation, keep=present, report=report)
         raise
     desk.mails = {each.address: MailboxMail(connections[each.tenant].client, each.address) for each in config.mailboxes}
     desk.rules = {each.address: {rule.name: rule for rule in each.rules} for each in config.mailboxes}
@@ -73,19 +74,20 @@ async def _connect(
     tenant: Tenant, config: Config, present: Mapping[str, Connection], clock: Clock, report: Report
 ) -> Connection:
     known = present.get(tenant.name)
-    if known is not None and known.tenant == tenant:
+    in_flight = config.limits.in_flight
+    if known is not None and (known.tenant, known.in_flight) == (tenant, in_flight):
         return known
     token = TokenSource(tenant, clock=clock)
 
     def retried(**fields: Any) -> None:
         report.event("retry", tenant=tenant.name, **fields)
 
-    client = GraphClient(tenant, token, clock=clock, in_flight=config.limits.in_flight, on_retry=retried)
+    client = GraphClient(tenant, token, clock=clock, in_flight=in_flight, on_retry=retried)
     await client.open()
-    return Connection(tenant, token, client)
+    return Connection(tenant, token, client, in_flight)
 
 
-async def _open_handlers(configured: Mapping[str, ConfiguredHandler]) -> dict[str, OpenHandler]:
+async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Report) -> dict[str, OpenHandler]:
     opened: dict[str, OpenHandler] = {}
     try:
         for name, each in configured.items():
@@ -93,24 +95,35 @@ async def _open_handlers(configured: Mapping[str, ConfiguredHandler]) -> dict[st
             opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency)
             async with asyncio.timeout(OPEN_LIMIT):
                 await handler.open()
-    except Exception as error:
-        await _close_handlers(opened)
-        if isinstance(error, PostroomError):
+    except BaseException as error:
+        await _close_handlers(opened, report)
+        if isinstance(error, PostroomError) or not isinstance(error, Exception):
             raise
         raise HandlerError(
-            f"Handler {name!r} ({each.use}) could not be opened: {type(error).__name__}: {error}",
+            f"Handler {name!r} ({each.use}) could not be opened: {_words(error)}.",
             remedy="Mend its options in the configuration, or what it needs.",
             handler=name,
         ) from error
     return opened
 
 
-async def _close_handlers(handlers: Mapping[str, OpenHandler]) -> None:
-    async def close(each: OpenHandler) -> None:
-        async with asyncio.timeout(OPEN_LIMIT):
-            await each.handler.close()
+async def _close_handlers(handlers: Mapping[str, OpenHandler], report: Report) -> None:
+    """Close the handlers, all at once; one that cannot be closed is reported and left."""
 
-    await asyncio.gather(*(close(each) for each in handlers.values()), return_exceptions=True)
+    async def close(each: OpenHandler) -> None:
+        try:
+            async with asyncio.timeout(OPEN_LIMIT):
+                await each.handler.close()
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the others must be closed too
+            report.event("close_failed", handler=each.name, error=_words(error))
+
+    await asyncio.gather(*(close(each) for each in handlers.values()))
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"it took longer than {OPEN_LIMIT:.0f} s"
+    return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
 async def pollers(
@@ -152,17 +165,20 @@ def _floor(mailbox: WatchedMailbox, now: datetime) -> datetime | None:
     return now - NOW_MARGIN if mailbox.start == "now" else mailbox.start
 
 
-async def put_away(generation: Generation, *, keep: Mapping[str, Connection]) -> None:
-    """Close a generation once nothing runs on its desk, sparing the connections in `keep`."""
-    longest = max((each.timeout for each in generation.desk.handlers.values()), default=0.0)
+async def put_away(
+    generation: Generation, *, keep: Mapping[str, Connection], report: Report, patience: float | None = None
+) -> None:
+    """Close a generation once nothing runs on its desk, sparing the connections in `keep`.
+
+    The desk is waited for as long as its handlers may take, or for `patience` seconds.
+    """
+    longest = max((each.timeout for each in generation.desk.handlers.values()), default=0.0) + OPEN_LIMIT
     try:
-        async with asyncio.timeout(longest + OPEN_LIMIT):
+        async with asyncio.timeout(longest if patience is None else patience):
             await generation.desk.idle.wait()
     except TimeoutError:
-        pass
-    await _close_handlers(generation.desk.handlers)
+        report.event("stranded", deliveries=generation.desk.busy)
+    await _close_handlers(generation.desk.handlers, report)
     await generation.desk.http.close()
     kept = {id(each) for each in keep.values()}
-    await asyncio.gather(
-        *(each.close() for each in generation.connections.values() if id(each) not in kept), return_exceptions=True
-    )
+    await asyncio.gather(*(each.close() for each in generation.connections.values() if id(each) not in kept))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,14 @@ from rich.text import Text
 from postroom import config
 from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState
+from postroom.observe.redact import escape, escape_json
 from postroom.registry import HandlerRegistry
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+UNFOLDED = 1_000
+"""Columns of a table that is not for a terminal."""
 
 config_option = click.option(
     "-c",
@@ -32,6 +37,14 @@ config_option = click.option(
     show_envvar=True,
     metavar="FILE",
     help="The configuration.",
+)
+
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="At most so many, newest first.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
@@ -49,23 +62,45 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on standard output; dates become ISO 8601."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print a value as JSON on standard output; dates become ISO 8601, what could steer a terminal is escaped."""
+    for line in json.dumps(value, indent=2, ensure_ascii=False, default=_as_text).split("\n"):
+        click.echo(escape_json(line))
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def echo(text: str) -> None:
+    """Print a line on standard output that may hold what a stranger wrote: it is shown, and does nothing."""
+    click.echo(escape(text))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """Make a table of plain text: what strangers wrote is never read as markup."""
-    made = Table(title=title, title_justify="left", header_style="bold", expand=False)
+    """Make a table of plain text: what strangers wrote is never read as markup, and steers no terminal."""
+    made = Table(title=_plain(title), title_justify="left", header_style="bold", expand=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*map(_plain, row))
     return made
 
 
+def _plain(cell: object) -> Text:
+    return Text("" if cell is None else escape(str(cell)))
+
+
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on standard output."""
-    Console().print(table(title, columns, rows))
+    """Print a table on standard output; where that is no terminal, a row is a line, so that it can be searched."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    console.print(table(title, columns, rows))
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Say how many in words: ``1 delivery is ready``, ``2 deliveries are ready``."""
+    return f"{count} {one if count == 1 else many}"
 
 
 async def with_views(path: Path, use: Callable[[JournalViews], Coroutine[Any, Any, T]]) -> T:
@@ -77,9 +112,17 @@ async def with_views(path: Path, use: Callable[[JournalViews], Coroutine[Any, An
         await journal.close()
 
 
+def _state(_context: click.Context, _option: click.Parameter, value: str | None) -> DeliveryState | None:
+    return None if value is None else DeliveryState(value)
+
+
 def state_option(command: F) -> F:
-    """Add `--state` and its short form `--dead`."""
+    """Add `--state` and its short form `--dead`; the command's `state` is a `DeliveryState` or None."""
     states = click.Choice([state.value for state in DeliveryState])
-    dead = click.option("--dead", "state", flag_value=DeliveryState.DEAD.value, help="Short for --state dead.")
-    option = click.option("--state", type=states, default=None, help="Only with a delivery in this state.")
-    return option(dead(command))
+    only = click.option(
+        "--state", type=states, default=None, callback=_state, help="Only with a delivery in this state."
+    )
+    dead = click.option(
+        "--dead", "state", flag_value=DeliveryState.DEAD.value, callback=_state, help="Short for --state dead."
+    )
+    return only(dead(command))

@@ -9,7 +9,17 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import config_option, json_option, print_json, run_async, show_table, state_option, with_views
+from postroom.cli.common import (
+    config_option,
+    counted,
+    json_option,
+    limit_option,
+    print_json,
+    run_async,
+    show_table,
+    state_option,
+    with_views,
+)
 from postroom.journal.records import DeliveryRecord
 
 
@@ -27,7 +37,7 @@ handler_option = click.option("--handler", default="", metavar="NAME", help="Onl
 @state_option
 @handler_option
 @mailbox_option
-@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@limit_option
 @json_option
 def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit: int, as_json: bool) -> None:
     """List deliveries, newest first. `--dead` lists the dead letters."""
@@ -64,7 +74,7 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
         count = run_async(with_views(path, lambda views: views.retry(ids, now)))
     else:
         count = run_async(with_views(path, lambda views: views.retry_dead(now, handler=handler, mailbox=mailbox)))
-    click.echo(f"{count} deliveries are ready again.")
+    click.echo(f"{counted(count, 'delivery is', 'deliveries are')} ready again.")
 
 
 @deliveries.command()
@@ -74,4 +84,4 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
 def discard(path: Path, ids: tuple[int, ...], reason: str) -> None:
     """Give deliveries up: they are never run again, unless `retry` says so."""
     count = run_async(with_views(path, lambda views: views.discard(ids, reason, datetime.now(UTC))))
-    click.echo(f"{count} deliveries are discarded.")
+    click.echo(f"{counted(count, 'delivery is', 'deliveries are')} discarded.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,21 @@ def health(path: Path, as_json: bool) -> int:
 
 
 def _ask(url: str) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the snapshot; raises Unanswered when it is not our console that answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=LIMIT) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-    except (OSError, ValueError) as error:
+        try:
+            with opener.open(url, timeout=LIMIT) as answer:
+                status, snapshot = answer.status, json.load(answer)
+        except urllib.error.HTTPError as answer:
+            status, snapshot = answer.code, json.load(answer)
+    except (OSError, ValueError, HTTPException) as error:
         raise Unanswered(
             f"No daemon answers at {url}: {error}.", remedy="Is it running? `systemctl status postroom` tells."
         ) from error
+    if not isinstance(snapshot, dict) or not snapshot.keys() >= {"status", "phase", "mailboxes", "problems"}:
+        raise Unanswered(f"What answers at {url} is not Postroom.", remedy="Look what else uses `console.listen`.")
+    return status, snapshot
 
 
 class Unanswered(PostroomError):

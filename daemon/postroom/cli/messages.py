@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ import click
 
 from postroom.cli.common import (
     config_option,
+    echo,
     json_option,
+    limit_option,
     load,
     print_json,
     run_async,
@@ -21,7 +24,9 @@ from postroom.cli.common import (
 )
 from postroom.config import Config
 from postroom.errors import PostroomError
-from postroom.journal.records import MessageDetail, MessageRecord
+from postroom.journal.codec import encode_actions
+from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
+from postroom.model import MailAction
 from postroom.pipeline.route import Finding, route
 
 
@@ -35,7 +40,7 @@ def messages() -> None:
 @click.option("--mailbox", default="", metavar="ADDRESS", help="Only this mailbox.")
 @state_option
 @click.option("--text", default="", help="Only those with this text in subject or sender.")
-@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@limit_option
 @json_option
 def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int, as_json: bool) -> None:
     """List messages, newest first, with the state of their deliveries."""
@@ -82,11 +87,8 @@ def show(path: Path, message: str, as_json: bool) -> None:
 
 
 def _as_json(detail: MessageDetail) -> dict[str, Any]:
-    """Name each mail action's kind, which `asdict` alone would lose."""
-    actions = [
-        {**asdict(each), "actions": [{"kind": type(action).__name__, **asdict(action)} for action in each.actions]}
-        for each in detail.actions
-    ]
+    """Say mail actions in the words of the configuration: `asdict` alone would lose what each is."""
+    actions = [{**asdict(each), "actions": _plain(each.actions)} for each in detail.actions]
     return {**asdict(detail), "actions": actions}
 
 
@@ -109,23 +111,9 @@ def _show(detail: MessageDetail) -> None:
     if not record.dispatched:
         facts.append(("dispatched", "no: it was there before Postroom was (start)"))
     show_table(f"Message {record.id}", ("what", "value"), facts)
-    columns = ("id", "handler", "rule", "state", "attempt", "due", "note or error")
-    show_table(
-        "Deliveries",
-        columns,
-        [
-            (
-                each.id,
-                each.handler,
-                each.rule,
-                each.state,
-                each.attempt,
-                _due(each.state, each.due_at),
-                each.error or each.note,
-            )
-            for each in detail.deliveries
-        ],
-    )
+    if detail.deliveries:
+        columns = ("id", "handler", "rule", "state", "attempt", "due", "note or error")
+        show_table("Deliveries", columns, [_delivery(each) for each in detail.deliveries])
     failed = [
         (delivery, each.attempt, each.outcome, each.ended_at, each.error)
         for delivery, attempts in detail.attempts.items()
@@ -135,14 +123,28 @@ def _show(detail: MessageDetail) -> None:
         show_table("Attempts that failed", ("delivery", "attempt", "outcome", "ended", "error"), failed)
     if detail.actions:
         rows = [
-            (each.origin, ", ".join(map(str, each.actions)), each.state, each.attempt, each.error or each.note)
+            (each.origin, _words(each.actions), each.state, each.attempt, each.error or each.note)
             for each in detail.actions
         ]
         show_table("Mail actions", ("origin", "actions", "state", "attempt", "note or error"), rows)
 
 
-def _due(state: str, due: datetime) -> str:
-    return due.isoformat(sep=" ", timespec="seconds") if state == "ready" else ""
+def _delivery(each: DeliveryRecord) -> tuple[object, ...]:
+    due = each.due_at.isoformat(sep=" ", timespec="seconds") if each.state == "ready" else ""
+    return each.id, each.handler, each.rule, each.state, each.attempt, due, each.error or each.note
+
+
+def _words(actions: tuple[MailAction, ...]) -> str:
+    """Say mail actions as the configuration would: ``mark_read: true, move_to: Done``."""
+    said = [
+        f"{kind}: {json.dumps(value, ensure_ascii=False)}" for each in _plain(actions) for kind, value in each.items()
+    ]
+    return ", ".join(said)
+
+
+def _plain(actions: tuple[MailAction, ...]) -> list[dict[str, Any]]:
+    plain: list[dict[str, Any]] = json.loads(encode_actions(actions))
+    return plain
 
 
 @messages.command()
@@ -172,7 +174,10 @@ def _findings(config: Config, detail: MessageDetail) -> tuple[Finding, ...]:
         )
     rules = next((each.rules for each in config.mailboxes if each.address.lower() == record.mailbox.lower()), None)
     if rules is None:
-        raise PostroomError(f"{record.mailbox} is not in the configuration any more.")
+        raise PostroomError(
+            f"{record.mailbox} is not in the configuration any more.",
+            remedy="`postroom messages show` tells what was decided when the mail came.",
+        )
     return route(detail.snapshot, rules, datetime.now(UTC)).findings
 
 
@@ -180,6 +185,6 @@ def _explain(detail: MessageDetail, findings: tuple[Finding, ...]) -> None:
     answers = {True: "matches", False: "does not match", None: "undecided"}
     for finding in findings:
         then = "  (matched when the mail came)" if finding.rule in detail.rules else ""
-        click.echo(f"{finding.rule}: {answers[finding.matched]}{then}")
+        echo(f"{finding.rule}: {answers[finding.matched]}{then}")
         for line in finding.why:
-            click.echo(f"    {line}")
+            echo(f"    {line}")

@@ -1,12 +1,8 @@
-"""`postroom run`: the process around the daemon: signals, event loop, exit code."""
+"""`postroom run`: the process around the daemon: signals, event loop, last words, exit code."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
@@ -14,10 +10,12 @@ import uvloop
 
 from postroom.app import App
 from postroom.cli.common import config_option, load
-from postroom.cli.main import show
+from postroom.cli.ending import leave, own_threads
+from postroom.cli.signals import Signals
+from postroom.cli.words import exit_code, show
 from postroom.clock import SystemClock
-from postroom.config import Config
-from postroom.errors import ExitCode, PostroomError
+from postroom.config import Config, LogSettings
+from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
 from postroom.observe.health import Health
 from postroom.observe.log import configure
 from postroom.observe.metrics import Metrics
@@ -33,69 +31,78 @@ def run(path: Path) -> int:
     SIGHUP reloads the configuration; a wrong one is reported and the old one stays. SIGTERM lets running deliveries
     finish (limits.drain), a second one leaves at once: nothing is lost, what was cut off is run again.
     """
-    config = load(path)
-    for warning in config.warnings:
-        click.echo(str(warning), err=True)
+    try:
+        config = load(path)
+    except ConfigError as error:
+        return _last_words(make_report(LogSettings()), LogSettings(), error)
     return uvloop.run(serve(path, config))
 
 
-def make_report(config: Config) -> Report:
-    """Set up log, metrics and health for a process that runs `config`."""
+def make_report(settings: LogSettings) -> Report:
+    """Set up log, metrics and health for a process."""
     clock = SystemClock()
     health = Health(clock)
-    log = configure(config.log.level, config.log.format)
-    return Report(log, Metrics(health, clock), health, clock)
+    return Report(configure(settings.level, settings.format), Metrics(health, clock), health, clock)
 
 
 async def serve(path: Path, config: Config) -> int:
-    """Run an App until it is told to stop."""
-    report = make_report(config)
-    stop, hang_up = asyncio.Event(), asyncio.Event()
-    _listen(stop, hang_up)
+    """Run an App until it is told to stop; returns the exit code."""
+    report, notifier, threads = make_report(config.log), Notifier(), own_threads()
+    _tell_problems(report, config.warnings)
+    signals = Signals()
+    signals.listen()
+    app = App(config, report=report, clock=SystemClock(), notifier=notifier)
     try:
-        async with App(config, report=report, clock=SystemClock(), notifier=Notifier()) as app:
-            await _until(stop, hang_up, lambda: _reload(app, path))
-    except PostroomError as error:
-        report.problem("start", error)
-        show(error)
-        return int(error.exit_code)
-    return ExitCode.OK
+        if await signals.unless_stopped(app.__aenter__()):
+            try:
+                await _until_stopped(app, path, signals)
+            finally:
+                await app.stop()
+        code = ExitCode.OK
+    except Exception as error:  # noqa: BLE001 - the last place where it can be said what ended the daemon
+        code = _last_words(report, config.log, error)
+    finally:
+        notifier.close()
+    return await leave(threads, code)
 
 
-def _listen(stop: asyncio.Event, hang_up: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def told_to_stop() -> None:
-        if stop.is_set():
-            # The second signal: leave now. What was running is found as such at the next start.
-            os._exit(ExitCode.FAILED)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop)
-    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
-
-
-async def _until(stop: asyncio.Event, hang_up: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
-    """Wait for the stop signal; reload at each hang-up before it."""
-    stopping = asyncio.create_task(stop.wait())
-    while not stop.is_set():
-        hanging = asyncio.create_task(hang_up.wait())
-        await asyncio.wait({stopping, hanging}, return_when=asyncio.FIRST_COMPLETED)
-        if hang_up.is_set() and not stop.is_set():
-            hang_up.clear()
-            await reload()
-        hanging.cancel()
+async def _until_stopped(app: App, path: Path, signals: Signals) -> None:
+    """Reload at each hang-up until the stop signal, which also ends a reload under way."""
+    while await signals.hung_up():
+        await signals.unless_stopped(_reload(app, path))
 
 
 async def _reload(app: App, path: Path) -> None:
-    def fresh() -> Config:
-        config = load(path)
-        app.report.log = configure(config.log.level, config.log.format)
-        return config
-
+    """Take over the configuration; what kept it from being taken over is in the log, and the old one stays."""
     try:
-        await app.reload(fresh)
-    except PostroomError as error:
+        await app.reload(lambda: load(path))
+    except ConfigError as error:
+        _tell_problems(app.report, error.problems)
+    except Exception as error:  # noqa: BLE001 - a defect met while reloading must not end what runs
+        if not isinstance(error, PostroomError):
+            app.report.problem("reload", error)
+    else:
+        app.report.recovered("reload")
+        app.report.log = configure(app.config.log.level, app.config.log.format)
+        _tell_problems(app.report, app.config.warnings)
+
+
+def _last_words(report: Report, settings: LogSettings, error: Exception) -> ExitCode:
+    """Say why the daemon ends: in plain words to a person at a terminal, as log lines to everything else."""
+    code = exit_code(error) if isinstance(error, PostroomError) else ExitCode.INTERNAL
+    if isinstance(error, PostroomError) and settings.format != "json" and sys.stderr.isatty():
         show(error)
-        sys.stderr.flush()
+        return code
+    if isinstance(error, ConfigError):
+        _tell_problems(report, error.problems)
+    report.problem("daemon", error)
+    return code
+
+
+def _tell_problems(report: Report, problems: tuple[Problem, ...]) -> None:
+    """Log what is wrong or odd in a configuration."""
+    for each in problems:
+        place = f"{each.file}:{each.line}:{each.column}" if each.line else each.file
+        report.event(
+            "configuration", severity=each.severity, problem=each.id, place=place, path=each.path, what=each.text
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from postroom.cli.common import config_option, json_option, load, print_json, run_async, show_table
+from postroom.cli.words import exit_code, show
 from postroom.clock import SystemClock
+from postroom.errors import AuthError, ExitCode
 from postroom.graph.token import TokenSource
 from postroom.tenant import Tenant
 
@@ -21,28 +24,38 @@ NEEDED = {"Mail.Read": "read mail", "Mail.ReadWrite": "mark, move, categorise, d
 @config_option
 @click.option("--tenant", "only", metavar="NAME", help="Only this tenant of the configuration.")
 @json_option
-def token(path: Path, only: str | None, as_json: bool) -> None:
+def token(path: Path, only: str | None, as_json: bool) -> int:
     """Sign in and show the token's claims, roles and expiry.
 
     The token itself is shown truncated: enough to compare, too little to use. A refusal names the AADSTS code and
-    what to do about it, exit code 77.
+    what to do about it, exit code 77; 69 when the login host cannot be reached.
     """
     tenants = [each for each in load(path).tenants.values() if only in (None, each.name)]
     if not tenants:
         raise click.BadParameter(f"no tenant named {only!r} in {path}", param_hint="--tenant")
-    shown = [run_async(_inspect(each)) for each in tenants]
-    if as_json:
-        print_json(shown if len(shown) > 1 else shown[0])
-        return
-    for each in shown:
+    answers = run_async(_inspect_all(tenants))
+    shown = [each for each in answers if not isinstance(each, AuthError)]
+    refused = [each for each in answers if isinstance(each, AuthError)]
+    if as_json and shown:
+        print_json(shown if len(tenants) > 1 else shown[0])
+    for each in () if as_json else shown:
         _show(each)
+    for error in refused:
+        show(error)
+    return max(map(exit_code, refused), default=ExitCode.OK)
 
 
-async def _inspect(tenant: Tenant) -> dict[str, Any]:
+async def _inspect_all(tenants: list[Tenant]) -> list[dict[str, Any] | AuthError]:
+    return await asyncio.gather(*map(_inspect, tenants))
+
+
+async def _inspect(tenant: Tenant) -> dict[str, Any] | AuthError:
     source = TokenSource(tenant, clock=SystemClock())
     try:
         header = await source.header()
         claims = await source.claims()
+    except AuthError as error:
+        return error
     finally:
         await source.close()
     return {

@@ -22,7 +22,7 @@ SUMMARY = 60.0
 LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
-WARNINGS = frozenset({"resync", "fallback"})
+WARNINGS = frozenset({"resync", "fallback", "close_failed", "stranded"})
 ERRORS = frozenset({"reload_failed", "unreadable"})
 
 
@@ -51,6 +51,7 @@ class Report:
             "stopped": self._stopped,
             "reloaded": self._reloaded,
             "reload_failed": self._reload_failed,
+            "configuration": self._configuration,
             "resync": self._resync,
             "retry": self._retry,
         }
@@ -161,6 +162,10 @@ class Report:
         self.metrics.reloaded(success=False)
         self.health.problem("configuration", _refused(str(fields.get("reason", ""))), {})
         self._say("reload_failed", fields)
+
+    def _configuration(self, fields: dict[str, Any]) -> None:
+        severity = fields.pop("severity")
+        (self.log.error if severity == "error" else self.log.warning)("configuration", **fields)
 
     def _resync(self, fields: dict[str, Any]) -> None:
         self.metrics.resync()
