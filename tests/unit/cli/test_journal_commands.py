@@ -1,0 +1,83 @@
+"""The commands that look into the journal: whatever is asked, they answer."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from postroom.cli.main import run
+from postroom.cli.messages import _words
+from postroom.journal import open_journal
+from postroom.model import Categorise, DeliveryState, MarkRead, Message, MoveTo
+from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CONFIG = """\
+tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {client_secret: s}}
+journal: sqlite:///journal.db
+mailboxes:
+  - {address: a@b.example, rules: [{handle: log}]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration whose journal holds one message with one dead letter."""
+    file = tmp_path / "postroom.yaml"
+    file.write_text(CONFIG)
+    file.chmod(0o600)
+    asyncio.run(journalled(f"sqlite:///{tmp_path}/journal.db"))
+    return str(file)
+
+
+async def journalled(url):
+    journal = await open_journal(url)
+    (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+    message = Message(id="AAMk", mailbox="a@b.example", folder="Inbox", received_at=AT, subject="Invoice 4711")
+    new = NewMessage(message, (MatchedRule("rule 1", ("log",)),), failure="unreadable")
+    await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+    await journal.close()
+
+
+@pytest.mark.parametrize("command", ["messages", "deliveries"])
+@pytest.mark.parametrize("asked", [[], ["--dead"], *(["--state", state.value] for state in DeliveryState)])
+def test_lists_can_be_narrowed_to_each_state(config, capsys, command, asked):
+    assert run([command, "list", "-c", config, "--json", *asked]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == (asked[-1:] in ([], ["--dead"], ["dead"]))
+
+
+def test_times_are_iso_8601(config, capsys):
+    assert run(["messages", "list", "-c", config, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["received_at"] == "2026-03-02T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mailboxes", "list"],
+        ["messages", "list"],
+        ["messages", "show", "1"],
+        ["messages", "explain", "1"],
+        ["deliveries", "list"],
+    ],
+)
+def test_people_get_words_and_scripts_get_json(config, capsys, command):
+    assert run([*command, "-c", config]) == 0
+    assert capsys.readouterr().out
+    assert run([*command, "-c", config, "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_a_dead_letter_is_ready_again_after_retry_and_gone_after_discard(config, capsys):
+    assert run(["deliveries", "retry", "--all-dead", "-c", config]) == 0
+    assert run(["deliveries", "discard", "1", "--reason", "a test", "-c", config]) == 0
+    assert run(["deliveries", "list", "--state", "discarded", "-c", config, "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 delivery is ready again.\n1 delivery is discarded.\n")
+
+
+def test_mail_actions_read_as_in_the_configuration():
+    said = _words((MarkRead(), Categorise(("To sort",)), MoveTo("Processed")))
+    assert said == 'mark_read: true, categories: ["To sort"], move_to: "Processed"'
