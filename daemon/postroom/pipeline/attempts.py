@@ -83,7 +83,6 @@ class Attempts:
         self.busy[delivery.handler] += 1
         task = asyncio.create_task(self._run(attempt))
         self._running[task] = attempt
-        task.add_done_callback(lambda task: self._running.pop(task, None))
 
     def give_back(self, delivery: Delivery, now: datetime) -> None:
         """Return a delivery that was claimed but shall not run any more."""
@@ -119,8 +118,10 @@ class Attempts:
         attempt.desk.end()
         if attempt.given_up:
             attempt.handler.strand(-1)
-        else:
-            self._finish(attempt, verdict)
+            return
+        if (task := asyncio.current_task()) is not None:
+            del self._running[task]
+        self._finish(attempt, verdict)
 
     async def _outcome(self, attempt: _Attempt) -> Outcome:
         desk, handler, delivery = attempt.desk, attempt.handler, attempt.delivery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ class OpenHandler:
         timeout: Seconds one attempt may take.
         concurrency: Attempts that may run at once.
         stranded: Attempts given up that still run because they cannot be stopped: they keep their places.
+        threaded: Its `handle` is a plain method and runs in a thread.
     """
 
     name: str
@@ -29,6 +31,10 @@ class OpenHandler:
     timeout: float
     concurrency: int
     stranded: int = 0
+    threaded: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.threaded = not inspect.iscoroutinefunction(self.handler.handle)
 
     def strand(self, change: int) -> None:
         """Count an attempt that was given up but runs on (1), or that ended at last (-1)."""

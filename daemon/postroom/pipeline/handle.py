@@ -43,9 +43,11 @@ async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> 
 async def _call(handler: OpenHandler, message: Message, context: Context) -> object:
     """Await an async `handle`; run a plain one in a thread."""
     method = handler.handler.handle
-    if inspect.iscoroutinefunction(method):
-        return await method(message, context)
-    answer: object = await in_thread(method, message, context, abandoned=handler.strand)
+    answer: object = (
+        await in_thread(method, message, context, abandoned=handler.strand)
+        if handler.threaded
+        else method(message, context)
+    )
     return await answer if inspect.isawaitable(answer) else answer
 
 
