@@ -1,5 +1,8 @@
 """The yardstick: a bare aiohttp + msgspec loop over the same pages, decoded and dropped.
 
+It does what anybody would write first, with two concessions that make it faster than that: gzip is unpacked by isal,
+as in the daemon, and nothing is checked.
+
 Usage: bare.py BASE CA_FILE. Prints one line of JSON: messages, CPU seconds of the loop, peak resident memory.
 """
 
@@ -11,6 +14,7 @@ import resource
 import ssl
 import sys
 import time
+from datetime import datetime
 
 import aiohttp
 import msgspec
@@ -34,8 +38,8 @@ class Message(msgspec.Struct, rename="camel"):
     """The fields the daemon selects."""
 
     id: str
-    received_date_time: str
-    sent_date_time: str | None = None
+    received_date_time: datetime
+    sent_date_time: datetime | None = None
     subject: str | None = None
     from_: Recipient | None = msgspec.field(default=None, name="from")
     sender: Recipient | None = None
@@ -60,6 +64,12 @@ class Page(msgspec.Struct):
     delta: str | None = msgspec.field(default=None, name="@odata.deltaLink")
 
 
+HEADERS = {
+    "Authorization": "Bearer " + "x" * 1700,
+    "Prefer": 'IdType="ImmutableId", odata.maxpagesize=50',
+}
+
+
 async def drain(base: str, ca_file: str) -> int:
     """Walk the round and return the number of messages."""
     aiohttp.set_zlib_backend(isal_zlib)
@@ -69,7 +79,7 @@ async def drain(base: str, ca_file: str) -> int:
     count = 0
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         while link is not None:
-            async with session.get(link, headers={"Accept-Encoding": "gzip"}) as response:
+            async with session.get(link, headers=HEADERS) as response:
                 page = decode(await response.read())
             count += len(page.value)
             link = page.next

@@ -1,7 +1,7 @@
 """A canned server in its own process: a token, and one folder of prepared delta pages, over https with gzip.
 
-Usage: canned.py DIRECTORY MESSAGES PAGE. Prints one line of JSON when it listens; `GET /bench/started` answers when the
-first page was asked for.
+Usage: canned.py DIRECTORY MESSAGES PAGE. Prints one line of JSON when it listens. `GET /bench/started` answers when the
+first page was asked for, with the time of the first Graph request (CLOCK_MONOTONIC, which all processes share).
 """
 
 from __future__ import annotations
@@ -21,9 +21,84 @@ from aiohttp import web
 
 from postroom.simulator.tls import make_authority, server_context, write_private
 
-WORDS = ("invoice", "order", "delivery", "report", "monthly", "contract", "payment", "reminder", "ticket", "meeting")
+WORDS = [
+    "invoice",
+    "order",
+    "delivery",
+    "report",
+    "monthly",
+    "contract",
+    "payment",
+    "reminder",
+    "ticket",
+    "meeting",
+    "attached",
+    "please",
+    "confirm",
+    "regarding",
+    "the",
+    "of",
+    "your",
+    "our",
+    "until",
+    "before",
+    "with",
+    "number",
+    "account",
+    "customer",
+    "service",
+    "total",
+    "amount",
+    "quarter",
+    "shipment",
+    "address",
+]
+FOREIGN = [
+    "Überweisung",
+    "Rückfrage",
+    "für",
+    "Grüße",
+    "Prüfung",
+    "παραγγελία",
+    "τιμολόγιο",
+    "συνάντηση",
+    "счёт",
+    "договор",
+    "отгрузка",
+    "напоминание",
+    "отчёт",
+    "façade",
+    "créé",
+    "été",
+    "réception",
+    "livraison",
+    "żądanie",
+    "płatność",
+    "zamówienie",
+    "請求書",
+    "会議",
+    "納品",
+    "注文",
+    "契約",
+    "お知らせ",
+]
 STORE = random.Random(3).randbytes(100)
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+TOKEN_BYTES = 1700
+"""An access token of an app with some roles."""
+HEADERS = {
+    "Cache-Control": "private",
+    "Content-Type": "application/json;odata.metadata=minimal;odata.streaming=true;charset=utf-8",
+    "Vary": "Accept-Encoding",
+    "Strict-Transport-Security": "max-age=31536000",
+    "request-id": "5b0ff0a5-7a1c-4b7e-9d52-3f1f1a4f0c11",
+    "client-request-id": "5b0ff0a5-7a1c-4b7e-9d52-3f1f1a4f0c11",
+    "x-ms-ags-diagnostic": '{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"002"}}',
+    "x-ms-resource-unit": "1",
+    "Preference-Applied": 'IdType="ImmutableId", odata.maxpagesize=50',
+    "OData-Version": "4.0",
+}
+"""With the server's own four, as many as Graph sends with a page."""
 
 
 def immutable_id(number: int) -> str:
@@ -31,61 +106,75 @@ def immutable_id(number: int) -> str:
     return urlsafe_b64encode(STORE + (0x1A2B3C000000 + number).to_bytes(8, "big") + bytes(4)).decode()
 
 
+def text(chance: random.Random, words: int, *, foreign: bool) -> str:
+    """Write a line, in English or in words from all over the world."""
+    return " ".join(chance.choices(FOREIGN if foreign else WORDS, k=words))
+
+
+def person(chance: random.Random, *, foreign: bool) -> dict[str, object]:
+    """Return a recipient out of 5,000 correspondents."""
+    number = chance.randrange(5000)
+    name = f"{text(chance, 2, foreign=foreign).title()} {number}"
+    return {"emailAddress": {"name": name, "address": f"correspondent{number}@supplier{number % 400}.example"}}
+
+
 def message(number: int, chance: random.Random) -> dict[str, object]:
     """One entry as Graph sends it for the daemon's $select: the 2-10 kB body is not selected."""
-    person = {"emailAddress": {"name": f"Sender {number % 97}", "address": f"sender{number % 97}@supplier.example"}}
+    foreign = number % 2 == 0
+    sender = person(chance, foreign=foreign)
     when = (ZERO + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    token = f"{chance.getrandbits(800):0200x}"
     return {
         "@odata.type": "#microsoft.graph.message",
-        "@odata.etag": f'W/"{token[:40]}"',
+        "@odata.etag": f'W/"{urlsafe_b64encode(chance.randbytes(30)).decode()}"',
         "id": immutable_id(number),
         "receivedDateTime": when,
         "sentDateTime": when,
         "hasAttachments": number % 3 == 0,
-        "internetMessageId": f"<{token[:32]}@mail.supplier.example>",
-        "subject": " ".join(chance.choices(WORDS, k=7)),
-        "bodyPreview": " ".join(chance.choices(WORDS, k=34))[:255],
+        "internetMessageId": f"<{chance.randbytes(24).hex().upper()}@mail.supplier.example>",
+        "subject": text(chance, 8, foreign=foreign),
+        "bodyPreview": text(chance, 40, foreign=foreign)[:255],
         "importance": "normal",
-        "parentFolderId": f"AQMkADhAAAEMAAAA{token[:60]}",
-        "conversationId": f"AAQkADhAAAEMAAAA{token[60:124]}",
+        "parentFolderId": urlsafe_b64encode(STORE[:90]).decode(),
+        "conversationId": urlsafe_b64encode(STORE[:80] + chance.randbytes(16)).decode(),
         "isRead": False,
         "categories": [],
-        "sender": person,
-        "from": person,
-        "toRecipients": [{"emailAddress": {"name": "Bench", "address": "bench@contoso.example"}}],
-        "ccRecipients": [],
-        "replyTo": [],
+        "sender": sender,
+        "from": sender,
+        "toRecipients": [person(chance, foreign=False) for _ in range(1 + number % 5)],
+        "ccRecipients": [person(chance, foreign=foreign) for _ in range(number % 4)],
+        "replyTo": [sender] if number % 4 == 0 else [],
     }
 
 
 def make_pages(base: str, messages: int, size: int) -> list[tuple[bytes, bytes]]:
     """Return (plain, gzip) bodies of all pages; the last carries the delta link."""
     chance = random.Random(7)
+    state = [urlsafe_b64encode(chance.randbytes(180)).decode() for _ in range(messages // size + 1)]
     folder = f"{base}/v1.0/users/bench@contoso.example/mailFolders/inbox/messages/delta"
     count = messages // size
     pages = []
     for page in range(count):
         last = page == count - 1
-        link = f"{folder}?$deltatoken=done" if last else f"{folder}?$skiptoken={page + 1}"
+        link = f"{folder}?{'$deltatoken' if last else '$skiptoken'}={page + 1}.{state[page]}"
         body = {
             "@odata.context": f"{base}/v1.0/$metadata#Collection(message)",
             "@odata.deltaLink" if last else "@odata.nextLink": link,
             "value": [message(page * size + each, chance) for each in range(size)],
         }
-        plain = json.dumps(body).encode()
+        plain = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         pages.append((plain, gzip.compress(plain, 6)))
     return pages
 
 
 class Canned:
-    """The handlers; state is the list of pages and the time of the first request for one."""
+    """The handlers; state is the list of pages and when the present run began."""
 
     def __init__(self, messages: int, size: int) -> None:
         self.messages, self.size = messages, size
         self.base = ""
         self.pages: list[tuple[bytes, bytes]] = []
         self.started = asyncio.Event()
+        self.first = 0.0
 
     async def _discovery(self, request: web.Request) -> web.Response:
         tenant = f"{self.base}/{request.match_info['tenant']}"
@@ -100,11 +189,19 @@ class Canned:
 
     async def _token(self, _: web.Request) -> web.Response:
         now = int(time.time())
-        claims = {"aud": self.base, "roles": ["Mail.ReadWrite"], "iat": now, "nbf": now, "exp": now + 3599}
+        claims = {
+            "aud": self.base,
+            "roles": ["Mail.ReadWrite"],
+            "wids": "x" * (TOKEN_BYTES * 3 // 4),
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3599,
+        }
         token = jwt.encode(claims, "bench" * 8, "HS256")
         return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": token})
 
     async def _folder(self, _: web.Request) -> web.Response:
+        self.first = self.first or time.monotonic()
         return web.json_response({"id": "inbox", "displayName": "Inbox"})
 
     async def _delta(self, request: web.Request) -> web.Response:
@@ -112,18 +209,18 @@ class Canned:
         if "$deltatoken" in request.query:
             link = f"{self.base}{request.path_qs}"
             return web.json_response({"@odata.deltaLink": link, "value": []})
-        plain, packed = self.pages[int(request.query.get("$skiptoken", 0))]
-        headers = {"Content-Type": "application/json;odata.metadata=minimal;charset=utf-8"}
+        plain, packed = self.pages[int(request.query.get("$skiptoken", "0").partition(".")[0])]
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=plain, headers=headers)
-        return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
+            return web.Response(body=plain, headers=HEADERS)
+        return web.Response(body=packed, headers={**HEADERS, "Content-Encoding": "gzip"})
 
     async def _wait_started(self, _: web.Request) -> web.Response:
         await self.started.wait()
-        return web.Response(text="started")
+        return web.Response(text=str(self.first))
 
     async def _reset(self, _: web.Request) -> web.Response:
         self.started.clear()
+        self.first = 0.0
         return web.Response(text="reset")
 
     def app(self) -> web.Application:
