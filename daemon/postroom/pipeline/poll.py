@@ -1,18 +1,15 @@
-"""One watched folder: a round walks it page by page, and each page is stored together with the link that follows it."""
+"""One watched folder: when it is walked by delta and when by listing, and what is done when a walk cannot go on."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired, Unavailable
-from postroom.pipeline import listing
+from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired
 from postroom.pipeline.examine import Examiner
-from postroom.pipeline.limits import within
-from postroom.ports import Clock, Journal, Mail, Page, PageCommit, PageResult, Report, WatchedFolder
+from postroom.pipeline.walk import RoundResult, Walk
+from postroom.ports import Clock, Journal, Mail, Report, WatchedFolder
 from postroom.rule import Rule
 
 DELTA_RETRY = timedelta(minutes=30)
@@ -23,44 +20,15 @@ STORM = 3
 
 STORM_SPAN = 3600.0
 
-STEP_LIMIT = 300.0
-"""Seconds for one page to be fetched, and to be stored; each request in it has its own, shorter limit."""
-
-SEEN_LINK_LIMIT = 3
-"""How many links in a row may lead back to where the walk has been (empty pages in a row are legal)."""
-
 _LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyncfoldernotfound"})
 """What a delta link answers whose folder was deleted; one of the same name may have taken its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundResult:
-    """What a round brought. `seconds` is how long it took."""
-
-    pages: int = 0
-    fresh: int = 0
-    known: int = 0
-    deliveries: int = 0
-    actions: int = 0
-    seconds: float = 0.0
-
-    def plus(self, page: PageResult) -> RoundResult:
-        """Add a committed page."""
-        return replace(
-            self,
-            pages=self.pages + 1,
-            fresh=self.fresh + page.fresh,
-            known=self.known + page.known,
-            deliveries=self.deliveries + page.deliveries,
-            actions=self.actions + page.actions,
-        )
 
 
 class FolderPoller:
     """Walks one folder. A round never overlaps itself; its caller sees to that.
 
     Args:
-        folder: The folder as the journal knows it; kept up to date with each commit.
+        folder: The folder as the journal knows it.
         delta: False where the cloud has no message delta.
         dispatched: Called after a commit that made deliveries or mail actions.
     """
@@ -78,24 +46,39 @@ class FolderPoller:
         delta: bool = True,
         dispatched: Callable[[], None] = lambda: None,
     ) -> None:
-        self.folder = folder
-        self.subject = f"mailbox {folder.mailbox}/{folder.name}"
+        self._examiner = Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
+        self._walk = Walk(
+            folder,
+            self._examiner,
+            mail=mail,
+            journal=journal,
+            clock=clock,
+            report=report,
+            page_size=page_size,
+            dispatched=dispatched,
+        )
+        self.subject = self._walk.subject
         self._mail = mail
         self._journal = journal
         self._clock = clock
         self._report = report
-        self._page_size = page_size
         self._delta = delta
-        self._dispatched = dispatched
-        self._examiner = Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
         self._listing_until: datetime | None = None
         self._listing: WatchedFolder | None = None
         self._resets: list[float] = []
-        self._finishing = False
+
+    @property
+    def folder(self) -> WatchedFolder:
+        """The folder as the journal knows it; kept up to date with each commit."""
+        return self._walk.folder
+
+    @folder.setter
+    def folder(self, folder: WatchedFolder) -> None:
+        self._walk.folder = folder
 
     def finish(self) -> None:
         """End the round under way, and any later one, with the page it is at."""
-        self._finishing = True
+        self._walk.finishing = True
 
     async def round(self) -> RoundResult:
         """Walk the folder once; GraphError, AuthError and JournalError end it, what was committed stays."""
@@ -103,10 +86,10 @@ class FolderPoller:
         folder_id = await self._mail.folder_id(self.folder.name)
         self._choose_mode()
         try:
-            result = await self._walk(folder_id)
+            result = await self._walk.run(folder_id)
         except (ResyncRequired, QuotaExceeded, NotFound) as error:
             folder_id = await self._recover(error)
-            result = await self._walk(folder_id)
+            result = await self._walk.run(folder_id)
         if self.folder.mode == "delta":
             self._listing = None
         return replace(result, seconds=self._clock.monotonic() - started)
@@ -155,79 +138,3 @@ class FolderPoller:
             return
         await self._journal.restart_walk(self.folder.key, self.folder.floor, self._clock.now())
         self.folder = replace(self.folder, link=None, walk="full")
-
-    async def _walk(self, folder_id: str) -> RoundResult:
-        """Fetch, store, go on; at most one page is fetched ahead while the one before it is being stored."""
-        result = RoundResult()
-        start = at = self.folder.link
-        seen, astray = {hash(at)}, 0
-        page = await self._fetch(folder_id, at)
-        while True:
-            following, link = self._after(start, at, page)
-            async with self._fetching(folder_id, following) as ahead:
-                result = result.plus(await self._store(page, link, last=following is None))
-                if ahead is None or self._finishing:
-                    return result
-                astray = astray + 1 if hash(following) in seen else 0
-                if astray >= SEEN_LINK_LIMIT:
-                    raise self._unavailable("Graph's links lead in a circle")
-                page = await ahead
-            at = following
-            seen.add(hash(at))
-
-    def _after(self, start: str | None, at: str | None, page: Page) -> tuple[str | None, str | None]:
-        """Return where the walk goes on after `page` (None: it ends) and the link that is stored with it."""
-        if self.folder.mode == "delta":
-            link = page.next_link or page.delta_link
-            if link is None:
-                raise self._unavailable("A page has neither nextLink nor deltaLink")
-            return page.next_link, link
-        floor, now = self.folder.floor, self._clock.now()
-        position = listing.read(at, floor)
-        following = listing.following(position, page, now)
-        if following is None:
-            return None, listing.resting(listing.read(start, floor), position, page, now)
-        return str(following), listing.resumable(following)
-
-    @asynccontextmanager
-    async def _fetching(self, folder_id: str, at: str | None) -> AsyncIterator[asyncio.Task[Page] | None]:
-        """Fetch the page at `at` meanwhile; the task is never left behind."""
-        if at is None:
-            yield None
-            return
-        task = asyncio.create_task(self._fetch(folder_id, at))
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _fetch(self, folder_id: str, at: str | None) -> Page:
-        folder = self.folder
-        async with within(STEP_LIMIT, f"to fetch a page of {self.subject}", folder.mailbox):
-            if folder.mode == "delta":
-                return await self._mail.delta_page(folder.name, folder_id, at, self._page_size)
-            position = listing.read(at, folder.floor)
-            return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
-
-    async def _store(self, page: Page, link: str | None, *, last: bool) -> PageResult:
-        """Commit a page with the link that follows it; one that changes nothing is not written."""
-        after = replace(self.folder, link=link, walk="round" if last else self.folder.walk)
-        messages = await self._examiner.examine(self.folder, page.entries)
-        if not messages and after == self.folder:
-            return PageResult()
-        commit = PageCommit(after.key, messages, link, after.walk, self._clock.now(), after.mode, after.floor)
-        async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
-            result = await self._journal.commit_page(commit)
-        self.folder = after
-        self._report.progress(self.subject)
-        if result.deliveries or result.actions:
-            self._dispatched()
-        return result
-
-    def _unavailable(self, what: str) -> Unavailable:
-        return Unavailable(
-            f"{what} in {self.subject}.",
-            remedy="The round is tried again later; nothing is lost.",
-            mailbox=self.folder.mailbox,
-        )

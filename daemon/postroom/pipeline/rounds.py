@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from postroom.errors import JournalError
 from postroom.pipeline.limits import is_being_cancelled
-from postroom.pipeline.poll import FolderPoller, RoundResult
+from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.walk import RoundResult
 from postroom.ports import Clock, Journal, Report
 
 FIRST_SPREAD = 0.02

@@ -23,7 +23,8 @@ from postroom.errors import (
 )
 from postroom.model import Delete, Details
 from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
-from postroom.pipeline.poll import DELTA_RETRY, SEEN_LINK_LIMIT, STORM, FolderPoller
+from postroom.pipeline.poll import DELTA_RETRY, STORM, FolderPoller
+from postroom.pipeline.walk import SEEN_LINK_LIMIT
 from postroom.ports import Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
 from postroom.testing import make_message

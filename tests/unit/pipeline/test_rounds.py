@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.errors import JournalError, Throttled, Unavailable
-from postroom.pipeline.poll import RoundResult
 from postroom.pipeline.rounds import LONGEST_BACK_OFF, LONGEST_PARK, Rounds, after_failure, next_due
+from postroom.pipeline.walk import RoundResult
 from postroom.ports import WatchedFolder
 from support.pipeline import MAILBOX, until
 

@@ -1,0 +1,151 @@
+"""The pages of a round: each is stored together with the link that follows it, while the next is being fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from postroom.errors import Unavailable
+from postroom.pipeline import listing
+from postroom.pipeline.examine import Examiner
+from postroom.pipeline.limits import within
+from postroom.ports import Clock, Journal, Mail, Page, PageCommit, PageResult, Report, WatchedFolder
+
+STEP_LIMIT = 300.0
+"""Seconds for one page to be fetched, and to be stored; each request in it has its own, shorter limit."""
+
+SEEN_LINK_LIMIT = 3
+"""How many links in a row may lead back to where the walk has been (empty pages in a row are legal)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round brought. `seconds` is how long it took."""
+
+    pages: int = 0
+    fresh: int = 0
+    known: int = 0
+    deliveries: int = 0
+    actions: int = 0
+    seconds: float = 0.0
+
+    def plus(self, page: PageResult) -> RoundResult:
+        """Add a committed page."""
+        return replace(
+            self,
+            pages=self.pages + 1,
+            fresh=self.fresh + page.fresh,
+            known=self.known + page.known,
+            deliveries=self.deliveries + page.deliveries,
+            actions=self.actions + page.actions,
+        )
+
+
+class Walk:
+    """Walks one folder, in delta or in listing mode.
+
+    Attributes:
+        folder: The folder as the journal knows it; kept up to date with each commit.
+        finishing: End with the page that is under way.
+    """
+
+    def __init__(
+        self,
+        folder: WatchedFolder,
+        examiner: Examiner,
+        *,
+        mail: Mail,
+        journal: Journal,
+        clock: Clock,
+        report: Report,
+        page_size: int,
+        dispatched: Callable[[], None],
+    ) -> None:
+        self.folder = folder
+        self.subject = f"mailbox {folder.mailbox}/{folder.name}"
+        self.finishing = False
+        self._examiner = examiner
+        self._mail = mail
+        self._journal = journal
+        self._clock = clock
+        self._report = report
+        self._page_size = page_size
+        self._dispatched = dispatched
+
+    async def run(self, folder_id: str) -> RoundResult:
+        """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of the one that is stored."""
+        result = RoundResult()
+        start = at = self.folder.link
+        seen, astray = {hash(at)}, 0
+        page = await self._fetch(folder_id, at)
+        while True:
+            following, link = self._after(start, at, page)
+            async with self._fetching(folder_id, following) as ahead:
+                result = result.plus(await self._store(page, link, last=following is None))
+                if ahead is None or self.finishing:
+                    return result
+                astray = astray + 1 if hash(following) in seen else 0
+                if astray >= SEEN_LINK_LIMIT:
+                    raise self._unavailable("Graph's links lead in a circle")
+                page = await ahead
+            at = following
+            seen.add(hash(at))
+
+    def _after(self, start: str | None, at: str | None, page: Page) -> tuple[str | None, str | None]:
+        """Return where the walk goes on after `page` (None: it ends) and the link that is stored with it."""
+        if self.folder.mode == "delta":
+            link = page.next_link or page.delta_link
+            if link is None:
+                raise self._unavailable("A page has neither nextLink nor deltaLink")
+            return page.next_link, link
+        floor, now = self.folder.floor, self._clock.now()
+        position = listing.read(at, floor)
+        following = listing.following(position, page, now)
+        if following is None:
+            return None, listing.resting(listing.read(start, floor), position, page, now)
+        return str(following), listing.resumable(following)
+
+    @asynccontextmanager
+    async def _fetching(self, folder_id: str, at: str | None) -> AsyncIterator[asyncio.Task[Page] | None]:
+        """Fetch the page at `at` meanwhile; the task is never left behind."""
+        if at is None:
+            yield None
+            return
+        task = asyncio.create_task(self._fetch(folder_id, at))
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _fetch(self, folder_id: str, at: str | None) -> Page:
+        folder = self.folder
+        async with within(STEP_LIMIT, f"to fetch a page of {self.subject}", folder.mailbox):
+            if folder.mode == "delta":
+                return await self._mail.delta_page(folder.name, folder_id, at, self._page_size)
+            position = listing.read(at, folder.floor)
+            return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
+
+    async def _store(self, page: Page, link: str | None, *, last: bool) -> PageResult:
+        """Commit a page with the link that follows it; one that changes nothing is not written."""
+        after = replace(self.folder, link=link, walk="round" if last else self.folder.walk)
+        messages = await self._examiner.examine(self.folder, page.entries)
+        if not messages and after == self.folder:
+            return PageResult()
+        commit = PageCommit(after.key, messages, link, after.walk, self._clock.now(), after.mode, after.floor)
+        async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
+            result = await self._journal.commit_page(commit)
+        self.folder = after
+        self._report.progress(self.subject)
+        if result.deliveries or result.actions:
+            self._dispatched()
+        return result
+
+    def _unavailable(self, what: str) -> Unavailable:
+        return Unavailable(
+            f"{what} in {self.subject}.",
+            remedy="The round is tried again later; nothing is lost.",
+            mailbox=self.folder.mailbox,
+        )
