@@ -41,6 +41,10 @@ schema: $(READY)  ## Write config/postroom.schema.json anew from the code.
 	@$(BIN)/postroom schema > config/postroom.schema.json.new
 	@mv config/postroom.schema.json.new config/postroom.schema.json
 
+.PHONY: docs
+docs: $(READY)  ## Write the generated parts of the reference anew from the code.
+	@$(BIN)/python docs/generate.py
+
 .PHONY: lock
 lock: $(READY) $(UV)  ## Lock the newest dependencies that pyproject.toml allows.
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
