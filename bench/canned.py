@@ -21,14 +21,16 @@ from aiohttp import web
 
 from postroom.simulator.tls import make_authority, server_context, write_private
 
-WORDS = """
-invoice order delivery report monthly contract payment reminder ticket meeting attached please confirm regarding the of
-your our until before with number account customer service total amount quarter shipment address
-""".split()
-FOREIGN = """
-Überweisung Rückfrage für Grüße Prüfung παραγγελία τιμολόγιο συνάντηση счёт договор отгрузка напоминание отчёт façade
-créé été réception livraison żądanie płatność zamówienie 請求書 会議 納品 注文 契約 お知らせ
-""".split()
+WORDS = (
+    *("invoice", "order", "delivery", "report", "monthly", "contract", "payment", "reminder", "ticket", "meeting"),
+    *("attached", "please", "confirm", "regarding", "the", "of", "your", "our", "until", "before", "with", "number"),
+    *("account", "customer", "service", "total", "amount", "quarter", "shipment", "address"),
+)
+FOREIGN = (
+    *("Überweisung", "Rückfrage", "für", "Grüße", "Prüfung", "façade", "créé", "été", "réception", "livraison"),
+    *("παραγγελία", "τιμολόγιο", "συνάντηση", "счёт", "договор", "отгрузка", "напоминание", "отчёт", "żądanie"),
+    *("płatność", "zamówienie", "請求書", "会議", "納品", "注文", "契約", "お知らせ"),
+)
 STORE = random.Random(3).randbytes(100)
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN_BYTES = 1700
