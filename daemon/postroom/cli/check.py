@@ -11,10 +11,15 @@ import click
 
 from postroom.cli.common import config_option, json_option, load, print_json, run_async
 from postroom.config import Config
+from postroom.config.problems import Id
 from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
+from postroom.observe.redact import escape
 
 Online = Callable[[Config], Awaitable[list[Problem]]]
 """Tries the configuration against the real thing (sign-in, mailboxes, folders) and returns what is wrong."""
+
+_CODES = {Id.SIGN_IN_REFUSED: ExitCode.SIGN_IN, Id.UNREACHABLE: ExitCode.UNAVAILABLE}
+"""Problem found online -> exit code, the first that fits; any other is FAILED."""
 
 _COLORS = {"error": "red", "warning": "yellow"}
 
@@ -32,7 +37,8 @@ def check_command(online: Online | None = None) -> click.Command:
         """Check a configuration and say everything that is wrong with it.
 
         Problems are explained in docs/reference/problems.md. Warnings alone are no failure. Exit code 78 when the file
-        is wrong, 1 when --online finds it does not work.
+        is wrong; with --online 77 when sign-in is refused, 69 when Entra or Graph cannot be reached, and 1 when a
+        mailbox or folder cannot be read.
         """
         try:
             config = load(path)
@@ -41,7 +47,7 @@ def check_command(online: Online | None = None) -> click.Command:
             return ExitCode.CONFIG
         found = run_async(_tried(online, config)) if online is not None and try_it else []
         _show(path, (*config.warnings, *found), as_json, _summary(config))
-        return ExitCode.FAILED if _errors(found) else ExitCode.OK
+        return _code(found)
 
     if online is not None:
         flag = "Also sign in, and look for the mailboxes and their folders."
@@ -58,6 +64,12 @@ async def _tried(online: Online, config: Config) -> list[Problem]:
             f"Trying it took longer than {ONLINE_LIMIT:.0f} s and was given up.",
             remedy="Look at the network, or at the proxy, between here and Graph.",
         ) from error
+
+
+def _code(found: Sequence[Problem]) -> ExitCode:
+    ids = {problem.id for problem in found}
+    fitting = (code for id_, code in _CODES.items() if id_ in ids)
+    return next(fitting, ExitCode.FAILED if _errors(found) else ExitCode.OK)
 
 
 def _errors(problems: Sequence[Problem]) -> int:
@@ -84,11 +96,16 @@ def _show(path: Path, problems: Sequence[Problem], as_json: bool, summary: str =
         return
     for problem in problems:
         # The place stands first, where editors and terminals look for it to jump there.
-        click.secho(
-            str(problem) if problem.severity == "error" else f"{problem} (warning)", fg=_COLORS[problem.severity]
-        )
+        line = str(problem) if problem.severity == "error" else f"{problem} (warning)"
+        click.secho(escape(line), fg=_COLORS[problem.severity])
     counted = f"{errors} errors, {len(problems) - errors} warnings"
     click.echo(f"{path}: {counted}" if errors else f"{path}: ready ({summary}; {counted})")
 
 
-check = check_command()
+async def _online(config: Config) -> list[Problem]:
+    from postroom.cli.online import online  # noqa: PLC0415 - it loads msal and aiohttp, which checking a file needs not
+
+    return await online(config)
+
+
+check = check_command(_online)

@@ -71,6 +71,11 @@ class Id(enum.StrEnum):
     NEVER_FAILS = "PR058"
     NO_RULES = "PR059"
 
+    SIGN_IN_REFUSED = "PR070"
+    UNREACHABLE = "PR071"
+    FOLDER_NOT_READ = "PR072"
+    MISSING_PERMISSION = "PR073"
+
 
 WARNINGS = frozenset(
     {
@@ -82,6 +87,7 @@ WARNINGS = frozenset(
         Id.IDLE_RULE,
         Id.NEVER_FAILS,
         Id.NO_RULES,
+        Id.MISSING_PERMISSION,
     }
 )
 """Problems the daemon starts with; all others are errors."""
