@@ -182,6 +182,28 @@ async def test_a_result_is_not_lost_when_the_journal_fails_and_the_action_is_not
     assert "journal" in notes.well
 
 
+async def test_a_result_that_comes_while_others_are_being_stored_is_stored_too(acting, *, journal, folder, clock, mail):
+    await ask(journal, folder, clock, count=2)
+    release, stored_meanwhile = asyncio.Event(), asyncio.Event()
+
+    async def second_waits():
+        if len(mail.acted) == 2:
+            await release.wait()
+            stored_meanwhile.set()
+        return "done"
+
+    async def let_the_second_end():
+        release.set()
+        await stored_meanwhile.wait()
+        await asyncio.sleep(0)
+
+    mail.acts.append(second_waits)
+    journal.before["settle_actions"] = let_the_second_end
+
+    async with acting():
+        await settled(journal, 2)
+
+
 async def test_a_full_disk_is_no_busy_loop(acting, journal, folder, clock):
     journal.failures["claim_actions"].extend([JournalError("The disk is full.")] * 1000)
 

@@ -357,6 +357,18 @@ async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(
     assert await deliveries(journal) == {"deliveries.ready": 2}
 
 
+async def test_a_full_mailbox_is_not_asked_for_delta_at_every_round(poller_of, mail, clock):
+    mail.script(None, QuotaExceeded("Full.", **GRAPH))
+    poller = poller_of()
+    await poller.round()
+    mail.requests.clear()
+    for _ in range(5):
+        await clock.advance(DELTA_RETRY.total_seconds() / 6)
+        await poller.round()
+
+    assert {kind for kind, *_ in mail.requests} == {"listing"}
+
+
 async def test_while_it_stays_full_listing_goes_on_from_where_it_stood(poller_of, mail, clock):
     mail.script(None, QuotaExceeded("Full.", **GRAPH))
     mail.listing = [mail_at(minute) for minute in range(0, 100, 10)]

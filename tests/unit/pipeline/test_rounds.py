@@ -119,6 +119,21 @@ async def test_a_round_never_overlaps_itself(rounds, clock):
     assert poller.rounds == 2
 
 
+async def test_a_folder_that_is_watched_anew_waits_for_its_round_under_way(rounds, clock):
+    release = asyncio.Event()
+    old, new = Poller(work=lambda _: release.wait()), Poller()
+    rounds.replace([(old, 1.0)])
+    await tick(rounds, clock)
+    rounds.replace([(new, 1.0)])
+    await tick(rounds, clock, 5.0)
+    assert new.rounds == 0
+
+    release.set()
+    await until(lambda: old.under_way == 0)
+    await tick(rounds, clock, 1.0)
+    assert (old.rounds, new.rounds) == (1, 1)
+
+
 async def test_no_more_rounds_run_together_than_may(rounds, clock):
     release = asyncio.Event()
     pollers = [Poller(f"Inbox/{number}", lambda _: release.wait()) for number in range(7)]
