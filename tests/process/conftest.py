@@ -52,3 +52,14 @@ def deliver(tenant: SimulatedTenant) -> Callable[..., None]:
         tenant.state.deliver_mime(mailbox, mail(subject))
 
     return send
+
+
+@pytest.fixture
+def elsewhere(tenant: SimulatedTenant) -> Callable[[Path, str], Path]:
+    """Return a way to point a configuration at another login host."""
+
+    def point(config: Path, login: str) -> Path:
+        config.write_text(config.read_text().replace(f'login: "{tenant.login}"', f'login: "{login}"'))
+        return config
+
+    return point

@@ -12,7 +12,7 @@ import pytest
 from postroom.simulator.entra import ClientSecret, Federation
 from postroom.simulator.server import SimulatedTenant
 from postroom.simulator.tls import make_client_certificate, write_private
-from support.command import command, daemon
+from support.command import command, daemon, invoke
 
 KINDS = ("secret", "secret_file", "pem", "pfx", "federated")
 MAILBOXES = {kind: f"{kind}@contoso.example" for kind in KINDS}
@@ -162,8 +162,8 @@ async def test_the_daemon_does_not_start_with_a_wrong_credential_and_says_why(te
 async def test_a_granular_scope_is_refused_with_the_reason(tenant, tmp_path):
     granular = section(tenant, {"client_secret": tenant.client_secret}, scope=f"{tenant.graph}/Mail.Read")
     config = write(tmp_path / "postroom.yaml", {"secret": granular})
-    for arguments in (["token"], ["run"], ["check"]):
-        ended = await command(*arguments, "-c", config)
+    told = [await invoke("token", "-c", config), await invoke("check", "-c", config)]
+    for ended in (*told, await command("run", "-c", config)):
         assert ended.code == 78
         assert f"write {tenant.graph}/.default" in ended.text
         assert "may ask for no single ones" in ended.text
@@ -224,20 +224,22 @@ def identity_endpoint(tenant):
         server.shutdown()
 
 
-async def test_a_managed_identity_signs_in_where_the_host_has_one(tenant, identity_endpoint, tmp_path):
+async def test_a_managed_identity_signs_in_where_the_host_has_one(tenant, identity_endpoint, tmp_path, monkeypatch):
     cloud = {"login": tenant.login, "graph": tenant.graph, "ca_file": str(tenant.ca_file)}
     config = write(
         tmp_path / "postroom.yaml", {"secret": {"cloud": cloud, "credential": {"managed_identity": True}}}, log="debug"
     )
-    host = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity_endpoint.server_port}/token"}
-    shown = await command("token", "-c", config, "--json", **host, IDENTITY_HEADER="host-secret")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{identity_endpoint.server_port}/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "host-secret")
+    shown = await invoke("token", "-c", config, "--json")
     assert shown.json["roles"] == ["Mail.ReadWrite"], shown.err
     tenant.deliver(MAILBOXES["secret"], b"From: a@b.example\r\nSubject: hello\r\n\r\nHello.\r\n")
-    async with daemon(config, **host, IDENTITY_HEADER="host-secret") as running:
+    async with daemon(config) as running:
         await running.err.event("mail")
         assert await running.stopped() == 0
     assert "host-secret" not in running.text
     assert all("resource=" in asked for asked in identity_endpoint.asked)
-    refused = await command("token", "-c", config, **host, IDENTITY_HEADER="wrong")
+    monkeypatch.setenv("IDENTITY_HEADER", "wrong")
+    refused = await invoke("token", "-c", config)
     assert refused.code == 77
     assert "managed identity" in refused.err

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 
 import pytest
 
-from support.command import command, daemon, postroom
+from support.command import daemon, invoke, postroom
 from support.daemon import MAILBOX
+from support.silent import SilentHost
 
 RULES = f"""
 mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{name: all, handle: [gate]}}]}}]
@@ -35,7 +35,7 @@ async def test_a_running_delivery_finishes_within_the_drain_limit(config, gate, 
         await running.err.event("stopping")
         attempt.answer("done")
         assert await running.ended() == 0
-    (delivery,) = (await command("deliveries", "list", "-c", path, "--json")).json
+    (delivery,) = (await invoke("deliveries", "list", "-c", path, "--json")).json
     assert (delivery["state"], delivery["attempt"]) == ("done", 1)
 
 
@@ -45,7 +45,7 @@ async def test_one_that_takes_longer_is_given_back_uncounted_and_runs_again_unde
     async with daemon(path) as running:
         first = await gate.attempt()
         assert await running.stopped() == 0
-    (delivery,) = (await command("deliveries", "list", "-c", path, "--json")).json
+    (delivery,) = (await invoke("deliveries", "list", "-c", path, "--json")).json
     assert (delivery["state"], delivery["attempt"], delivery["suspect"]) == ("ready", 0, False)
     async with daemon(path) as running:
         second = await gate.attempt()
@@ -79,26 +79,9 @@ async def test_a_handler_that_cannot_be_stopped_does_not_hold_up_the_end(config,
         assert running.err.log[-1]["event"] == "stopped"
 
 
-async def test_a_stop_cuts_a_start_short_that_waits_for_the_login_host(config, tmp_path):
-    """A host that takes connections and says nothing."""
-    held, connected = [], asyncio.Event()
-
-    def hold(_, writer):
-        held.append(writer)
-        connected.set()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    path = config()
-    port = server.sockets[0].getsockname()[1]
-    text = path.read_text()
-    login = text.partition('login: "')[2].partition('"')[0]
-    path.write_text(text.replace(f'login: "{login}"', f'login: "https://127.0.0.1:{port}"'))
-    async with postroom("run", "-c", path) as running:
-        async with asyncio.timeout(20):
-            await connected.wait()
+async def test_a_stop_cuts_a_start_short_that_waits_for_the_login_host(config, elsewhere):
+    async with SilentHost() as host, postroom("run", "-c", elsewhere(config(), host.url)) as running:
+        await host.visited()
         began = time.monotonic()
         assert await running.stopped() == 0
         assert time.monotonic() - began < 5.0
-    for writer in held:
-        writer.close()
-    server.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from postroom.cli.main import run
 
 PATIENCE = 20.0
 
@@ -156,3 +159,11 @@ async def command(*arguments: object, **environment: str) -> Ended:
     async with postroom(*arguments, **environment) as running:
         code = await running.ended()
         return Ended(code, running.out.text, running.err.text)
+
+
+async def invoke(*arguments: object) -> Ended:
+    """Run a command to its end without a process of its own, in a thread: what it does is the same, and cheaper."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = await asyncio.to_thread(run, [str(each) for each in arguments])
+    return Ended(code, out.getvalue(), err.getvalue())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 from postroom.errors import ExitCode
 
@@ -29,9 +31,25 @@ async def leave(threads: ThreadPoolExecutor, code: ExitCode) -> ExitCode:
     if tasks:
         _, tasks = await asyncio.wait(tasks, timeout=LAST_MOMENT)
     threads.shutdown(wait=False, cancel_futures=True)
-    if tasks or _alive(time.monotonic() + LAST_MOMENT):
-        os._exit(code)
+    if tasks:
+        _exit(code)
+    leave_threads(code)
     return code
+
+
+def leave_threads(code: int) -> None:
+    """Return when no thread is left that Python would wait for at its end; otherwise end the process here and now.
+
+    A sign-in that hangs in the network, for one, would keep somebody waiting who has pressed Ctrl-C.
+    """
+    if _alive(time.monotonic() + LAST_MOMENT):
+        _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _alive(deadline: float) -> bool:

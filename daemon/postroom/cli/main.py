@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,12 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A subject in Greek must not end a command on a terminal that knows Latin alone.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if threading.active_count() > 1:
+        from postroom.cli import ending  # noqa: PLC0415 - only who had threads needs it
+
+        ending.leave_threads(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None, **extra: Any) -> int:
