@@ -83,7 +83,7 @@ class WhenSection(Section):
     """
 
     from_: Annotated[Patterns | None, Field(alias="from")] = None
-    """The address or the name in From."""
+    """The address in From; the name beside it is the sender's own choice."""
     to: Patterns | None = None
     """The address of any recipient, To or Cc."""
     subject: Patterns | None = None
