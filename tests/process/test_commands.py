@@ -1,0 +1,104 @@
+"""The commands beside a running daemon: they show what happened, and nothing a stranger wrote steers a terminal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+
+import pytest
+
+from support.command import daemon, invoke
+from support.daemon import MAILBOX
+
+SUBJECT = "[bold red]\x1b[2J\x1b]0;gotcha\x07 offer \u202egnp.exe \x9b31m"
+"""Clears the screen, renames the window, reverses the reading order."""
+
+STEERING = ("\x1b", "\x07", "\x9b", "\u202e")
+
+
+def hostile() -> bytes:
+    subject = f"=?utf-8?b?{base64.b64encode(SUBJECT.encode()).decode()}?="
+    return f"From: Eve <eve@out.example>\r\nTo: {MAILBOX}\r\nSubject: {subject}\r\n\r\nSecret words.\r\n".encode()
+
+
+@pytest.fixture
+def config(configure, gate):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return configure(
+        f"console: {{listen: '127.0.0.1:{port}'}}\n"
+        f"handlers: {{gate: {gate.handler}}}\n"
+        f"mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{name: baits, when: {{subject: '*exe*'}},"
+        " handle: [gate], then: {mark_read: true}}]}]\n"
+    )
+
+
+async def test_what_happened_is_shown_in_words_and_in_json_and_a_dead_letter_gets_another_chance(config, gate, tenant):
+    tenant.deliver(MAILBOX, hostile())
+    async with daemon(config) as running:
+        (await gate.attempt()).answer("reject")
+        await running.err.event("delivery", state="dead")
+        (message,) = await shown("messages", "list", config)
+        assert message["deliveries"] == {"gate": "dead"}
+        (detail,) = await shown("messages", "show", config, message["id"])
+        assert detail["deliveries"][0]["error"] == "the gate is shut"
+        explained = await shown("messages", "explain", config, message["graph_id"])
+        assert explained["rules"][0]["matched"] is True
+        (mailbox,) = await shown("mailboxes", "list", config)
+        assert (mailbox["address"], mailbox["backlog"]) == (MAILBOX, {"dead": 1})
+        (dead,) = await shown("deliveries", "list", config, "--dead")
+
+        ended = await invoke("deliveries", "retry", "-c", config, dead["id"])
+        asked = time.monotonic()
+        assert ended.out == "1 delivery is ready again.\n"
+        again = await gate.attempt()
+        assert time.monotonic() - asked < 2.0
+        assert again.attempt == 2
+        again.answer("retry")
+        await running.err.event("delivery", state="ready")
+        ended = await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")
+        assert ended.out == "1 delivery is discarded.\n"
+        assert (await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")).code == 1
+        assert await running.stopped() == 0
+    for secret in (tenant.client_secret, "Secret words", "eyJ"):
+        assert secret not in running.text
+
+
+async def shown(group, verb, config, *more):
+    """Run a command for people and for scripts; returns what the script gets."""
+    people = await invoke(group, verb, "-c", config, *more)
+    assert (people.code, people.err) == (0, "")
+    scripts = await invoke(group, verb, "-c", config, "--json", *more)
+    for output in (people.out, scripts.out):
+        assert not [steering for steering in STEERING if steering in output]
+    if "gnp.exe" in people.out:
+        assert r"[bold red]\x1b[2J" in people.out
+    return json.loads(scripts.out)
+
+
+async def test_a_row_is_a_line_where_no_terminal_folds_it(config, gate, tenant):
+    tenant.deliver(MAILBOX, f"From: e@out.example\r\nSubject: {'long ' * 40}.exe\r\n\r\nHi.\r\n".encode())
+    async with daemon(config) as running:
+        (await gate.attempt()).answer("done")
+        listed = await invoke("messages", "list", "-c", config)
+        assert "long " * 39 in listed.out
+        assert await running.stopped() == 0
+
+
+async def test_health_tells_how_the_daemon_is(config, tenant):
+    async with daemon(config) as running:
+        await running.err.event("console")
+        people, scripts = await invoke("health", "-c", config), await invoke("health", "-c", config, "--json")
+        assert (people.code, scripts.code) == (0, 0)
+        assert people.out.startswith("ok (running)")
+        assert [each["mailbox"] for each in scripts.json["mailboxes"]] == [MAILBOX]
+        tenant.app.mailboxes = frozenset({"somebody.else@contoso.example"})
+        problem = await running.err.event("problem")
+        people, scripts = await invoke("health", "-c", config), await invoke("health", "-c", config, "--json")
+        assert people.out.startswith("degraded")
+        assert scripts.json["problems"][0]["id"] == problem["id"]
+        assert problem["id"] in people.out
+        assert await running.stopped() == 0
