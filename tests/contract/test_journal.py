@@ -343,6 +343,11 @@ async def test_claims_stay_within_the_room_of_each_handler(bench: Bench) -> None
     assert Counter(delivery.handler for delivery in claimed) == {"archive": 7, "erp": 3}
 
 
+async def test_a_handler_with_little_room_gets_no_more_though_another_has_plenty(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(5)))
+    assert len(await bench.claim(archive=1, erp=10)) == 1
+
+
 async def test_no_claim_is_made_without_room(bench: Bench) -> None:
     await bench.commit(mail(1))
     assert await bench.journal.turn([], {}, NOW, conclude_nothing) == []

@@ -141,13 +141,16 @@ def _holds(item: Settlement, stands: dict[int, _Stand]) -> bool:
 
 def _end(connection: Connection, ended: Sequence[Settlement], now: int) -> None:
     """Most are done and there is nothing to say about it: these are alike and take one statement."""
-    alike = [item.delivery.id for item in ended if _is_plain(item.verdict)]
+    alike: list[int] = []
+    others: list[Values] = []
+    for item in ended:
+        verdict = item.verdict
+        if verdict.state is DeliveryState.DONE and not verdict.note and not verdict.error:
+            alike.append(item.delivery.id)
+        else:
+            others.append(_end_row(item, now))
     _DONE.once(connection, alike, now)
-    _END.many(connection, [_end_row(item, now) for item in ended if not _is_plain(item.verdict)])
-
-
-def _is_plain(verdict: Verdict) -> bool:
-    return verdict.state is DeliveryState.DONE and not verdict.note and not verdict.error
+    _END.many(connection, others)
 
 
 def _end_row(item: Settlement, now: int) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,22 @@ async def test_an_error_never_quotes_what_was_to_be_stored(
         await journal.claim_effect(4711, "a confidential key")
     chain = f"{caught.value} {caught.value.__cause__}"
     assert "confidential" not in chain
+
+
+def locked(path: Path) -> bool:
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        other.close()
+    return False
+
+
+async def test_a_writer_takes_the_lock_before_it_reads_and_a_reader_takes_none(
+    filed: tuple[SqlJournal, WatchedFolder], tmp_path: Path
+) -> None:
+    journal, _ = filed
+    assert await journal.database.write(lambda _: locked(tmp_path / "journal.db"))
+    assert not await journal.database.read(lambda _: locked(tmp_path / "journal.db"))
