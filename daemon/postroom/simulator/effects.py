@@ -1,33 +1,45 @@
 """What can go wrong with a request: error answers, broken connections, answers cut short, late or beside the point.
 
-Each is a value, so that a profile or a control endpoint can build it from JSON.
+Each is a value, so that a profile or a control endpoint can build it from JSON; see `effect_json`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import re
 import socket
 import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from postroom.simulator.entra.errors import EntraError
 
+_TEXT = re.compile(rb'"(?:bodyPreview|subject)":\s*"')
+
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """An error in Graph's shape, such as 429 ``ApplicationThrottled`` (Graph errors and throttling docs)."""
+    """An error in Graph's shape, such as 429 ``ApplicationThrottled`` (Graph errors and throttling docs).
+
+    Attributes:
+        retry_after: Seconds for the Retry-After header; none is sent without.
+        as_date: Send it as an HTTP date, which RFC 9110 allows.
+    """
 
     status: int
     code: str
     message: str = "Injected by the simulated tenant."
     headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: int | None = None
+    as_date: bool = False
 
     async def apply(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
         """Answer the error instead of serving the request."""
@@ -38,7 +50,8 @@ class GraphAnswer:
             "client-request-id": request.headers.get("client-request-id", request_id),
         }
         body = {"error": {"code": self.code, "message": self.message, "innerError": inner}}
-        return web.json_response(body, status=self.status, headers={"request-id": request_id, **self.headers})
+        headers = {"request-id": request_id, **_retry_after(self.retry_after, as_date=self.as_date), **self.headers}
+        return web.json_response(body, status=self.status, headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,14 @@ class EntraAnswer:
 
     code: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: int | None = None
 
     async def apply(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
         """Answer the refusal instead of serving the request."""
         error = EntraError(self.code)
         body = error.body(datetime.now(UTC), host=f"{request.scheme}://{request.host}")
-        return web.json_response(body, status=error.status, headers=self.headers)
+        headers = {**_retry_after(self.retry_after), **self.headers}
+        return web.json_response(body, status=error.status, headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +148,30 @@ class Delayed:
         """Wait, then serve the request."""
         await asyncio.sleep(self.seconds)
         return await handler(request)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCharacters:
+    """The right answer, with a raw control character in its text: reported of Graph, and no JSON (RFC 8259)."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve the request and spoil the texts of its JSON."""
+        response = await handler(request)
+        if not isinstance(response, web.Response) or response.content_type != "application/json":
+            return response
+        body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
+        packed = response.headers.get("Content-Encoding") == "gzip"
+        spoilt = _TEXT.sub(rb"\g<0>" + b"\x0b", gzip.decompress(body) if packed else body)
+        response.body = gzip.compress(spoilt) if packed else spoilt
+        return response
+
+
+def _retry_after(seconds: int | None, *, as_date: bool = False) -> dict[str, str]:
+    """Write the Retry-After header, if there is to be one."""
+    if seconds is None:
+        return {}
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    return {"Retry-After": date if as_date else str(seconds)}
 
 
 def reset(request: web.Request) -> None:

@@ -2,19 +2,27 @@
 
 A `FaultPlan` is a list of rules; the middleware asks it about every request and carries out the first that applies. The
 plan knows nothing of tenants or mail, and neither does the state know of faults. What was injected stands in
-`FaultPlan.injected`, so that a test can say that each fault was survived.
+`FaultPlan.injected` and is counted in `FaultPlan.counts`, so that a test can say that each fault was survived.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import logging
 import random
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+REMEMBERED = 10_000
+"""Strikes whose particulars are kept; older ones are only counted."""
+
+_log = logging.getLogger(__name__)
 
 
 class Effect(Protocol):
@@ -35,8 +43,9 @@ class Fault:
         method: ``GET`` and so on, or ``*``.
         count: How often it strikes; None for always.
         after: How many matching requests pass unharmed first.
-        probability: Chance of each request that is left, drawn from the plan's seeded generator.
-        name: For the record, such as ``throttled delta``.
+        probability: Chance of each request that is left, drawn from a generator of its own.
+        name: For the record, such as ``throttled delta``; without one it is called after its effect.
+        id: Given by the plan it is added to.
     """
 
     effect: Effect
@@ -46,6 +55,12 @@ class Fault:
     after: int = 0
     probability: float = 1.0
     name: str = ""
+    id: int = 0
+
+    @property
+    def label(self) -> str:
+        """What it is called in records and counts."""
+        return self.name or type(self.effect).__name__
 
     def matches(self, method: str, path: str) -> bool:
         """Tell whether the rule is about this request at all."""
@@ -65,12 +80,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A fault that struck."""
+    """A fault that struck; `number` counts all strikes of the plan from 1."""
 
     name: str
     method: str
     path: str
     effect: Effect
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -78,39 +94,62 @@ class FaultPlan:
     """The faults of a simulated tenant; empty and harmless to begin with.
 
     Attributes:
-        seed: Makes faults by probability come out the same in each run.
+        seed: Makes faults by probability come out the same in each run: whether a rule strikes at its n-th matching
+            request depends on the seed and on its place in the plan, not on what other rules did meanwhile.
+        injected: What struck, in order; the newest `REMEMBERED`.
+        counts: How often each fault struck, by its label.
     """
 
     seed: int = 0
-    faults: list[Fault] = field(default_factory=list)
-    injected: list[Injected] = field(default_factory=list)
-    _chance: random.Random = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
+    faults: list[Fault] = field(default_factory=list, init=False)
+    injected: list[Injected] = field(default_factory=list, init=False)
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    _chances: dict[int, random.Random] = field(default_factory=dict, init=False, repr=False)
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1), init=False, repr=False)
 
     def add(self, fault: Fault) -> Fault:
         """Add a rule after those that are there; the first that strikes wins."""
+        fault.id = next(self._ids)
+        self._chances[fault.id] = random.Random(f"{self.seed}/{len(self.faults)}")  # noqa: S311 - repeatable on purpose
         self.faults.append(fault)
         return fault
 
+    def remove(self, fault_id: int) -> bool:
+        """Take one rule away; False when there is none with this id."""
+        left = [fault for fault in self.faults if fault.id != fault_id]
+        removed = len(left) < len(self.faults)
+        self.faults[:] = left
+        self._chances.pop(fault_id, None)
+        return removed
+
     def replace(self, faults: Iterable[Fault], *, seed: int | None = None) -> None:
         """Put other rules in place of all, as a profile does; what struck so far stays on record."""
-        self.faults[:] = faults
+        self.clear()
         if seed is not None:
-            self._chance.seed(seed)
+            self.seed = seed
+        for fault in faults:
+            self.add(fault)
 
     def clear(self) -> None:
         """Take every rule away."""
         self.faults.clear()
+        self._chances.clear()
 
     def choose(self, method: str, path: str) -> Effect | None:
         """Return the effect on a request and record it; None when it goes well."""
         for fault in self.faults:
-            if fault.matches(method, path) and fault.strikes(self._chance):
-                self.injected.append(Injected(fault.name, method, path, fault.effect))
+            if fault.matches(method, path) and fault.strikes(self._chances[fault.id]):
+                self.note(fault.label, method, path, fault.effect)
                 return fault.effect
         return None
+
+    def note(self, name: str, method: str, path: str, effect: Effect) -> None:
+        """Put a strike on record."""
+        self.counts[name] += 1
+        self.injected.append(Injected(name, method, path, effect, self.counts.total()))
+        if len(self.injected) >= 2 * REMEMBERED:
+            del self.injected[:-REMEMBERED]
+        _log.info("fault injected: %s on %s %s", name, method, path)
 
 
 def fault_middleware(plan: FaultPlan) -> Middleware:
@@ -118,7 +157,7 @@ def fault_middleware(plan: FaultPlan) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        effect = plan.choose(request.method, request.path)
+        effect = plan.choose(request.method, request.path) if plan.faults else None
         return await (handler(request) if effect is None else effect.apply(request, handler))
 
     return middleware

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import Any
 
 import jwt
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from postroom.simulator.entra.directory import App, FederatedCredential
@@ -21,6 +23,9 @@ from postroom.simulator.entra.errors import EntraError
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a client's clock may be off."""
+
+LONGEST_CHAIN = 10
+"""Certificates in an `x5c` header."""
 
 _ALGORITHMS = ("PS256", "RS256")
 _UNCHECKED = {
@@ -68,6 +73,7 @@ def check_certificate(assertion: Assertion, app: App, *, audiences: Collection[s
     )
     if certificate is None:
         raise EntraError(700027, "The key was not found.")
+    _check_chain(assertion.header.get("x5c"), certificate)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise EntraError(700027, "The key used is expired.")
     _check_signature(assertion, _public_key(certificate))
@@ -101,6 +107,29 @@ def _match(assertion: Assertion, credentials: Collection[FederatedCredential]) -
         raise EntraError(700212, audience)
     if not any(credential.subject == subject for credential in left):
         raise EntraError(700213, subject)
+
+
+def _check_chain(chain: object, leaf: x509.Certificate) -> None:
+    """Accept an `x5c` header whose first certificate is the one named by thumbprint, and each next issued the last."""
+    if chain is None:
+        return
+    if not isinstance(chain, list) or not chain or len(chain) > LONGEST_CHAIN:
+        raise EntraError(50027)
+    certificates = [_certificate(each) for each in chain]
+    if certificates[0] != leaf:
+        raise EntraError(700027, "The first certificate of x5c is not the one the thumbprint names.")
+    for lower, upper in itertools.pairwise(certificates):
+        try:
+            lower.verify_directly_issued_by(upper)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise EntraError(700027, "The certificates of x5c are not a chain.") from error
+
+
+def _certificate(text: object) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(base64.b64decode(text if isinstance(text, str) else "", validate=True))
+    except ValueError as error:
+        raise EntraError(50027) from error
 
 
 def _check_signature(assertion: Assertion, key: rsa.RSAPublicKey) -> None:

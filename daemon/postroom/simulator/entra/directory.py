@@ -43,6 +43,8 @@ class App:
         roles: Application permissions with admin consent, such as ``Mail.ReadWrite``.
         mailboxes: Addresses and ids that RBAC for Applications limits the app to; None for every mailbox.
         tokens_valid_from: Tokens issued before are refused, as after a revocation.
+        enabled: Whether it may sign in at all.
+        token_lifetime: Seconds its access tokens live; what Entra says for all without.
     """
 
     client_id: str
@@ -53,6 +55,8 @@ class App:
     certificates: list[x509.Certificate] = field(default_factory=list)
     federated: list[FederatedCredential] = field(default_factory=list)
     tokens_valid_from: datetime | None = None
+    enabled: bool = True
+    token_lifetime: int | None = None
 
     def certificate(self, *, sha256: bytes | None, sha1: bytes | None) -> x509.Certificate | None:
         """Return the registered certificate with this thumbprint, SHA-256 first; None when there is none."""
@@ -67,13 +71,35 @@ class App:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class ManagedIdentity:
+    """An identity that a machine in Azure has, instead of a credential.
+
+    Attributes:
+        app: Its service principal: client id and roles.
+        user_assigned: Whether it is asked for by id; the machine's own identity otherwise.
+    """
+
+    app: App
+    object_id: str
+    resource_id: str
+    user_assigned: bool = False
+
+
 class Directory:
-    """A tenant: found by its id or one of its domains, it holds app registrations."""
+    """A tenant: found by its id or one of its domains, it holds app registrations and managed identities."""
 
     def __init__(self, tenant_id: str, domains: Iterable[str] = ()) -> None:
         self.tenant_id = tenant_id
         self.domains = frozenset(domain.lower() for domain in domains)
         self.apps: dict[str, App] = {}
+        self.managed: list[ManagedIdentity] = []
+
+    def add_managed_identity(self, identity: ManagedIdentity) -> ManagedIdentity:
+        """Give the simulated machine an identity."""
+        self.add_app(identity.app)
+        self.managed.append(identity)
+        return identity
 
     def add_app(self, app: App) -> App:
         """Register an app; one with the same client id is replaced."""
@@ -81,11 +107,13 @@ class Directory:
         return app
 
     def app(self, client_id: str) -> App:
-        """Return the registered app; raises `EntraError` 700016."""
-        try:
-            return self.apps[client_id.lower()]
-        except KeyError:
-            raise EntraError(700016, client_id) from None
+        """Return the registered app; raises `EntraError` 700016, or 7000112 for one that is disabled."""
+        app = self.apps.get(client_id.lower())
+        if app is None:
+            raise EntraError(700016, client_id)
+        if not app.enabled:
+            raise EntraError(7000112, client_id)
+        return app
 
     def is_called(self, name: str) -> bool:
         """Tell whether `name`, from a URL, means this tenant."""

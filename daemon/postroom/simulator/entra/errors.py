@@ -23,8 +23,11 @@ class Refusal:
 
 REFUSALS: dict[int, Refusal] = {
     50027: Refusal(400, "invalid_request", "The client assertion is not a well-formed JWT."),
+    50033: Refusal(503, "temporarily_unavailable", "A retryable error occurred. Try again."),
     50049: Refusal(400, "invalid_instance", "'{value}' is not an instance this service knows."),
     50059: Refusal(400, "invalid_request", "Nothing in the request tells which tenant is meant; name one in the URL."),
+    50196: Refusal(400, "invalid_grant", "The server ended the operation: the client asks the same in a loop."),
+    53003: Refusal(400, "invalid_grant", "Access has been blocked by Conditional Access policies."),
     70003: Refusal(400, "unsupported_grant_type", "The grant type '{value}' is not supported."),
     70011: Refusal(400, "invalid_scope", "The value '{value}' of 'scope' is not valid."),
     70025: Refusal(401, "invalid_client", "The application '{value}' has no federated identity credentials."),
@@ -43,6 +46,7 @@ REFUSALS: dict[int, Refusal] = {
     900023: Refusal(400, "invalid_request", "The tenant identifier '{value}' is neither a GUID nor a domain name."),
     900144: Refusal(400, "invalid_request", "The request body must contain the parameter '{value}'."),
     1002012: Refusal(400, "invalid_scope", "The scope '{value}' is not valid: client credentials ask for '/.default'."),
+    7000112: Refusal(400, "unauthorized_client", "Application '{value}' is disabled."),
     7000215: Refusal(401, "invalid_client", "Invalid client secret provided for app '{value}'; send its value, no ID."),
     7000218: Refusal(
         401, "invalid_client", "The request body must contain 'client_assertion' (a JWT bearer) or 'client_secret'."

@@ -80,7 +80,8 @@ class Entra:
         app = directory.app(request.client_id)
         endpoints = {token_endpoint(base, name) for name in (tenant, directory.tenant_id)}
         self._check_credential(app, request, endpoints)
-        return self._answer(directory, app, check_scope(request.scope, self.resources), request)
+        proof = "2" if request.assertion else "1"
+        return self.issue(directory, app, check_scope(request.scope, self.resources), proof)
 
     def identify(self, authorization: str) -> tuple[App, Grant]:
         """Return who a Graph request comes from; raises `BearerRefused`."""
@@ -112,8 +113,20 @@ class Entra:
         else:
             check_federated(assertion, app, issuers=self.issuers, now=now)
 
-    def _answer(self, directory: Directory, app: App, resource: str, request: TokenRequest) -> dict[str, Any]:
-        now, lifetime = self.clock(), self.token_lifetime
+    def owner(self, domain: str) -> Directory | None:
+        """Return the tenant that a mail domain belongs to; None when it is nobody's."""
+        return next((directory for directory in self.directories if domain in directory.domains), None)
+
+    def issue(self, directory: Directory, app: App, resource: str, proof: str) -> dict[str, Any]:
+        """Make the answer with an access token for an app that has signed in.
+
+        Args:
+            directory: The tenant that issues it.
+            app: Whom it is for.
+            resource: What it is for: a base URL of Graph.
+            proof: How the app signed in: ``1`` by secret, ``2`` by key (the claim `appidacr`).
+        """
+        now, lifetime = self.clock(), app.token_lifetime or self.token_lifetime
         claims = {
             "aud": resource,
             "iss": f"{self.login}/{directory.tenant_id}/",
@@ -122,7 +135,7 @@ class Entra:
             "exp": int((now + timedelta(seconds=lifetime)).timestamp()),
             "app_displayname": app.name,
             "appid": app.client_id,
-            "appidacr": "2" if request.assertion else "1",
+            "appidacr": proof,
             "idtyp": "app",
             "tid": directory.tenant_id,
             "uti": uuid.uuid4().hex,
