@@ -118,7 +118,7 @@ def _built(
 def _mailbox(section: MailboxSection, only_tenant: str) -> WatchedMailbox:
     return WatchedMailbox(
         tenant=section.tenant or only_tenant,
-        address=section.address,
+        address=section.address.lower(),  # Exchange does not tell case apart, and the journal must not
         folders=section.folders,
         poll=section.poll,
         start=section.start,

@@ -99,6 +99,11 @@ def test_an_object_id_is_an_address(full):
     assert full(f"mailboxes: [{{address: {guid}, rules: [{{handle: log}}]}}]\n").mailboxes[0].address == guid
 
 
+def test_a_mailbox_is_the_same_in_capitals_and_in_small_letters(full):
+    text = "mailboxes: [{address: Invoices@Contoso.EXAMPLE, rules: [{handle: log}]}]\n"
+    assert full(text).mailboxes[0].address == "invoices@contoso.example"
+
+
 @pytest.mark.parametrize(
     "address", ["a b@c.example", "a@b@c", "a", "a@", "x@y/../z", "a?b@c.example", "100%@c.example"]
 )
