@@ -46,11 +46,11 @@ class Output:
         """The lines as JSON; a line that is none fails the test."""
         return [json.loads(line) for line in self.lines]
 
-    async def until(self, fits: Callable[[str], bool], what: str, after: int = 0) -> str:
+    async def until(self, fits: Callable[[str], bool], what: str, after: int = 0, limit: float = PATIENCE) -> str:
         """Wait for a line, not among the first `after`, that fits."""
         seen = after
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(limit):
                 while True:
                     for line in self.lines[seen:]:
                         if fits(line):
@@ -154,10 +154,10 @@ class Ended:
         return json.loads(self.out)
 
 
-async def command(*arguments: object, **environment: str) -> Ended:
+async def command(*arguments: object, limit: float = PATIENCE, **environment: str) -> Ended:
     """Run a command to its end."""
     async with postroom(*arguments, **environment) as running:
-        code = await running.ended()
+        code = await running.ended(limit)
         return Ended(code, running.out.text, running.err.text)
 
 
