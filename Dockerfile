@@ -12,6 +12,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && /opt/postroom/bin/pip install --require-hashes --only-binary=:all: -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY daemon ./daemon
+COPY config/postroom.yaml ./config/
 # Compiled now, because a read-only file system cannot keep what Python would compile at each start.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
  && /opt/postroom/bin/pip install --no-deps --no-index /dist/*.whl \

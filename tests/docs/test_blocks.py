@@ -84,7 +84,8 @@ def whole(block):
         return {**MINIMAL, "handlers": {"mine": part}}
     if block.word == "mailbox":
         return {**MINIMAL, "mailboxes": part}
-    return {**MINIMAL, **part}
+    rest = {key: value for key, value in MINIMAL.items() if key != "tenant" or "tenants" not in part}
+    return {**rest, **part}
 
 
 def with_declared_handlers(config):

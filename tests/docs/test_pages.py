@@ -6,6 +6,7 @@ import pytest
 
 from postroom.cli.main import COMMANDS
 
+HEADING_LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -22,6 +23,23 @@ def test_every_link_between_files_leads_somewhere(pages, root):
         if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists()
     ]
     assert dead == []
+
+
+def test_every_link_to_a_heading_finds_it(pages, root):
+    dead = [
+        f"{page.relative_to(root)}: {target}#{anchor}"
+        for page in pages
+        for target, anchor in HEADING_LINK.findall(page.read_text(encoding="utf-8"))
+        if "://" not in target and anchor not in anchors((page.parent / target) if target else page)
+    ]
+    assert dead == []
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_page_is_in_the_index(pages, root):

@@ -90,6 +90,28 @@ def test_every_dependency_is_locked(root):
         assert not missing, f"requirements/{name}.txt lacks {missing}: make lock"
 
 
+def test_the_image_gets_every_file_that_the_package_is_built_from(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [
+        project["project"]["readme"],
+        *project["project"]["license-files"],
+        *wheel["packages"],
+        *wheel["force-include"],
+    ]
+    copied = {
+        source.removeprefix("./")
+        for line in re.findall(
+            r"^COPY (?!--from)(.*) \S+$", (root / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        for source in line.split()
+    }
+    allowed = set(re.findall(r"^!(\S+)", (root / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in needed:
+        assert any(path == each or path.startswith(f"{each}/") for each in copied), f"Dockerfile: {path}"
+        assert any(path == each or path.startswith(f"{each}/") for each in allowed), f".dockerignore: {path}"
+
+
 def test_shell_scripts_can_be_run_and_stop_at_the_first_failure(root):
     for script in (root / ".ci").iterdir():
         assert script.stat().st_mode & 0o111
