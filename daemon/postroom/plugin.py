@@ -165,17 +165,24 @@ class Context(Protocol):
         rule: Name of the rule that matched.
         handler: Name of the configured handler.
         attempt: 1 for the first run; higher means that an earlier run failed or was cut off.
-        idempotency_key: The same for every attempt of this delivery; hand it to systems that understand one.
-        log: Bound to mailbox, message, handler and attempt.
     """
 
     mailbox: str
     rule: str
     handler: str
     attempt: int
-    idempotency_key: str
-    log: Log
-    state: State
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this delivery; hand it to systems that understand one."""
+
+    @property
+    def log(self) -> Log:
+        """Bound to mailbox, message, handler and attempt."""
+
+    @property
+    def state(self) -> State:
+        """Key-value pairs that outlive the process; values are JSON."""
 
     @property
     def http(self) -> Any:

@@ -1,10 +1,11 @@
-"""Attempts under way: each runs in a task of its own and leaves a settlement, whatever becomes of it."""
+"""Attempts under way: each leaves a settlement, whatever becomes of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -23,25 +24,33 @@ OVERDRAWN = "It was running each time the daemon died"
 GRACE = 10.0
 """Seconds an attempt has to end after its time limit; one that swallows its cancellation is given up then."""
 
+LONGEST_STRETCH = 0.01
+"""Seconds that handlers which need not wait are run one after the other before others get the event loop."""
+
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """An attempt under way, and until when it is waited for (monotonic seconds)."""
+    """An attempt, when it began to run (monotonic seconds), and whether it had to wait since."""
 
     desk: Desk
     handler: OpenHandler
     delivery: Delivery
     started_at: datetime
-    started: float
+    started: float = 0.0
+    waits: bool = False
     given_up: bool = False
 
     @property
     def deadline(self) -> float:
+        """Until when it is waited for."""
         return self.started + self.handler.timeout + GRACE
 
 
 class Attempts:
     """Runs claimed deliveries.
+
+    One worker, a task, runs what is queued. Handlers that need not wait cost no task each; when one has to wait, the
+    worker stays with it and a new worker takes over the queue, so that none keeps another from running.
 
     Args:
         bind_log: Makes the bound logger for a delivery.
@@ -70,31 +79,35 @@ class Attempts:
         self._bind_log = bind_log
         self._ended = ended
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
-        self._running: dict[asyncio.Task[None], _Attempt] = {}
+        self._queue: deque[_Attempt] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._at_hand: _Attempt
+        self._waiting: dict[asyncio.Task[None], _Attempt] = {}
 
     def __bool__(self) -> bool:
         """Say whether anything runs or waits to be stored."""
-        return bool(self._running or self.finished)
+        return bool(self._waiting or self._queue or self.finished)
 
-    def start(self, desk: Desk, delivery: Delivery, now: datetime) -> None:
-        """Run a delivery that was claimed for a handler of `desk`."""
-        attempt = _Attempt(desk, desk.handlers[delivery.handler], delivery, now, self._clock.monotonic())
-        desk.begin()
-        self.busy[delivery.handler] += 1
-        task = asyncio.create_task(self._run(attempt))
-        self._running[task] = attempt
+    def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
+        """Run deliveries that were claimed for handlers of `desk`."""
+        for delivery in deliveries:
+            self._queue.append(_Attempt(desk, desk.handlers[delivery.handler], delivery, now))
+            desk.begin()
+            self.busy[delivery.handler] += 1
+        if self._worker is None:
+            self._hire()
 
-    def give_back(self, delivery: Delivery, now: datetime) -> None:
-        """Return a delivery that was claimed but shall not run any more."""
-        self.finished.append(Settlement(delivery, cut_off(now), now, now))
+    def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
+        """Return deliveries that were claimed but shall not run any more."""
+        self.finished += [Settlement(delivery, cut_off(now), now, now) for delivery in deliveries]
 
     def give_up_overdue(self) -> None:
         """Settle attempts that go on in spite of being cancelled; they keep their places until they end."""
         now = self._clock.monotonic()
-        for task, attempt in list(self._running.items()):
+        for task, attempt in list(self._waiting.items()):
             if now < attempt.deadline:
                 continue
-            del self._running[task]
+            del self._waiting[task]
             attempt.given_up = True
             attempt.handler.strand(1)
             task.cancel()
@@ -102,13 +115,42 @@ class Attempts:
             self._finish(attempt, self._decide(attempt, Retry(reason)))
 
     async def stop(self, limit: float) -> None:
-        """Let what runs finish within `limit` seconds, then cut it off."""
-        if self._running:
-            await asyncio.wait(list(self._running), timeout=limit)
-        for task in self._running:
+        """Let what runs finish within `limit` seconds, then cut it off; what has not begun is given back."""
+        while self._queue:
+            attempt = self._queue.popleft()
+            attempt.desk.end()
+            self._finish(attempt, cut_off(self._clock.now()))
+        if self._waiting:
+            await asyncio.wait(list(self._waiting), timeout=limit)
+        for task in self._waiting:
             task.cancel()
 
-    async def _run(self, attempt: _Attempt) -> None:
+    def _hire(self) -> None:
+        """See to it that somebody works on the queue, if there is anything in it."""
+        self._worker = asyncio.create_task(self._work()) if self._queue else None
+
+    async def _work(self) -> None:
+        """Run what is queued, as long as nothing has to wait and no handler has changed the context variables."""
+        context, began = copy_context(), self._clock.monotonic()
+        while self._queue and copy_context() == context:
+            attempt = self._at_hand = self._queue.popleft()
+            attempt.started = self._clock.monotonic()
+            if await self._run(attempt):
+                return
+            if attempt.started - began > LONGEST_STRETCH:
+                break
+        self._hire()
+
+    def _has_to_wait(self) -> None:
+        """Leave the worker to the attempt at hand, and the queue to a new one."""
+        attempt, task = self._at_hand, asyncio.current_task()
+        assert task is not None
+        attempt.waits = True
+        self._waiting[task] = attempt
+        self._hire()
+
+    async def _run(self, attempt: _Attempt) -> bool:
+        """Run one attempt; returns whether it had to wait."""
         try:
             verdict = self._decide(attempt, await self._outcome(attempt))
         except asyncio.CancelledError:
@@ -118,10 +160,11 @@ class Attempts:
         attempt.desk.end()
         if attempt.given_up:
             attempt.handler.strand(-1)
-            return
-        if (task := asyncio.current_task()) is not None:
-            del self._running[task]
+            return True
+        if attempt.waits and (task := asyncio.current_task()) is not None:
+            del self._waiting[task]
         self._finish(attempt, verdict)
+        return attempt.waits
 
     async def _outcome(self, attempt: _Attempt) -> Outcome:
         desk, handler, delivery = attempt.desk, attempt.handler, attempt.delivery
@@ -130,9 +173,10 @@ class Attempts:
             return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
         if delivery.suspect and delivery.attempt > handler.retry.attempts + delivery.granted:
             return Retry(OVERDRAWN)
-        log = self._bind_log(delivery)
-        context = AttemptContext(delivery, mail=mail, journal=self._journal, clock=self._clock, http=desk.http, log=log)
-        return await handle(handler, delivery, context)
+        context = AttemptContext(
+            delivery, mail=mail, journal=self._journal, clock=self._clock, http=desk.http, bind_log=self._bind_log
+        )
+        return await handle(handler, delivery, context, self._has_to_wait)
 
     def _decide(self, attempt: _Attempt, outcome: Outcome) -> Verdict:
         return decide(outcome, attempt.delivery, attempt.handler.retry, self._clock.now(), self._random)

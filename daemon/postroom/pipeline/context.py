@@ -6,9 +6,10 @@ import asyncio
 import fnmatch
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,21 +36,47 @@ class HandlerState:
 
 
 class AttemptContext:
-    """`plugin.Context` for one attempt of one delivery."""
+    """`plugin.Context` for one attempt of one delivery. What not every handler wants is made when it is asked for.
 
-    def __init__(self, delivery: Delivery, *, mail: Mail, journal: Journal, clock: Clock, http: Any, log: Log) -> None:
+    Args:
+        bind_log: Makes the bound logger for a delivery.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        *,
+        mail: Mail,
+        journal: Journal,
+        clock: Clock,
+        http: Any,
+        bind_log: Callable[[Delivery], Log],
+    ) -> None:
         self.mailbox = delivery.message.mailbox
         self.rule = delivery.rule
         self.handler = delivery.handler
         self.attempt = delivery.attempt
-        self.idempotency_key = delivery.idempotency_key
-        self.log = log
         self.http = http
-        self.state: State = HandlerState(journal, delivery.handler)
         self._delivery = delivery
         self._mail = mail
         self._journal = journal
         self._clock = clock
+        self._bind_log = bind_log
+
+    @cached_property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this delivery and for no other."""
+        return self._delivery.idempotency_key
+
+    @cached_property
+    def log(self) -> Log:
+        """A logger that knows the mail, the handler and the attempt."""
+        return self._bind_log(self._delivery)
+
+    @cached_property
+    def state(self) -> State:
+        """Key-value pairs kept for the configured handler."""
+        return HandlerState(self._journal, self.handler)
 
     def now(self) -> datetime:
         """Return the time (aware, UTC)."""

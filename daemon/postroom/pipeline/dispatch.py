@@ -107,11 +107,10 @@ class Dispatcher:
 
     def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:
         """Start what was claimed; after a stop that came meanwhile, give it back instead."""
-        for delivery in claimed:
-            if self._claiming:
-                self._attempts.start(desk, delivery, now)
-            else:
-                self._attempts.give_back(delivery, now)
+        if self._claiming:
+            self._attempts.start(desk, claimed, now)
+        else:
+            self._attempts.give_back(claimed, now)
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
         return conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))

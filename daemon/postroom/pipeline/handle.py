@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from typing import cast
 
 from postroom.errors import GraphError, NotFound, PostroomError
@@ -11,6 +12,7 @@ from postroom.model import Delivery, Done, Outcome, Reject, Retry
 from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.legal import fault_of
 from postroom.pipeline.limits import is_being_cancelled
+from postroom.pipeline.patience import Patience
 from postroom.pipeline.settle import back_off
 from postroom.pipeline.threads import in_thread
 from postroom.plugin import Context, Message
@@ -22,19 +24,23 @@ LONGEST_CRASH = 200
 """Characters of a foreign exception's text that are kept: it may quote a stranger."""
 
 
-async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> Outcome:
-    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too."""
-    limit = asyncio.timeout(handler.timeout)
+async def handle(
+    handler: OpenHandler, delivery: Delivery, context: Context, waits: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too.
+
+    `waits` is called when the handler cannot go on at once, the first time.
+    """
+    patience = Patience(handler.timeout, waits)
     try:
-        async with limit:
-            answer = await _call(handler, delivery.message, context)
+        answer = await patience.run(_call(handler, delivery.message, context))
     except asyncio.CancelledError as error:
         # Something the handler waited for was cancelled, not the attempt: an outcome like any other failure.
         if is_being_cancelled():
             raise
         return crashed(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes an outcome
-        if limit.expired():
+        if patience.is_over:
             return Retry(f"TimedOut: no answer within {handler.timeout:g} s")
         return _failed(error, handler, delivery)
     return _legal(answer, handler)

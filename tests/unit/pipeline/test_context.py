@@ -12,7 +12,7 @@ from support.pipeline import MAILBOX, deliver, delivery
 @pytest.fixture
 def context(mail, journal, clock):
     given = delivery(attempt=2, handler="erp", rule="invoices")
-    return AttemptContext(given, mail=mail, journal=journal, clock=clock, http=None, log=None)
+    return AttemptContext(given, mail=mail, journal=journal, clock=clock, http=None, bind_log=None)
 
 
 def test_it_says_what_the_attempt_is_about(context, clock):
@@ -67,7 +67,7 @@ async def test_an_effect_is_claimed_once_for_all_attempts(journal, folder, clock
     [claimed] = await journal.turn([], {"erp": 1}, clock.now(), lambda _: [])
 
     def attempt():
-        return AttemptContext(claimed, mail=mail, journal=journal, clock=clock, http=None, log=None)
+        return AttemptContext(claimed, mail=mail, journal=journal, clock=clock, http=None, bind_log=None)
 
     assert await attempt().once("post") is True
     assert await attempt().once("post") is False
@@ -77,7 +77,7 @@ async def test_an_effect_is_claimed_once_for_all_attempts(journal, folder, clock
 async def test_state_is_kept_for_each_configured_handler(journal, folder, clock, mail):
     def state(handler):
         given = delivery(handler=handler)
-        return AttemptContext(given, mail=mail, journal=journal, clock=clock, http=None, log=None).state
+        return AttemptContext(given, mail=mail, journal=journal, clock=clock, http=None, bind_log=None).state
 
     assert await state("erp").get("seen", "nothing") == "nothing"
     await state("erp").set("seen", {"count": 3})

@@ -478,8 +478,9 @@ async def test_trouble_around_the_handler_is_an_attempt_that_failed(journal, fol
     def no_log(_):
         raise OSError("no log")
 
+    logging = Scripted(lambda _, context: context.log.info("here"))
     dispatcher = Dispatcher(
-        desk(opened("erp")), journal=journal, clock=clock, report=notes, bind_log=no_log, acted=lambda: None
+        desk(opened("erp", logging)), journal=journal, clock=clock, report=notes, bind_log=no_log, acted=lambda: None
     )
     task = asyncio.create_task(dispatcher.run())
     await until(lambda: bool(notes.named("delivery")))
