@@ -19,6 +19,9 @@ from postroom.cli.main import run
 
 PATIENCE = 20.0
 
+INDISCREET = ("eyJ", "Bearer ", "client_secret=", "client_assertion=", "Good day", "Traceback")
+"""What no output of the daemon may hold: tokens, secrets on their way, the text of the tests' mails."""
+
 Line = dict[str, Any]
 
 
@@ -129,10 +132,14 @@ async def postroom(*arguments: object, **environment: str) -> AsyncIterator[Post
 
 @contextlib.asynccontextmanager
 async def daemon(config: object, **environment: str) -> AsyncIterator[Postroom]:
-    """Run `postroom run -c CONFIG` and wait until it has started."""
+    """Run `postroom run -c CONFIG` and wait until it has started; all it ever says must be a log line, and discreet."""
     async with postroom("run", "-c", config, **environment) as running:
         await running.err.event("started")
         yield running
+    assert running.out.text == ""
+    assert all({"time", "level", "event"} <= line.keys() for line in running.err.log)
+    told = [word for word in INDISCREET if word in running.err.text]
+    assert not told, running.err.text
 
 
 @dataclass(frozen=True)
