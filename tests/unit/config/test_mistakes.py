@@ -13,7 +13,10 @@ from postroom.errors import ConfigError, ExitCode
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
 
-NEEDS_MORE_THAN_A_FILE = {Id.FILE_UNREADABLE, Id.UNKNOWN_AUTHORITY, Id.SECRET_EXPOSED}
+NEEDS_MORE_THAN_A_FILE = {
+    *(Id.FILE_UNREADABLE, Id.UNKNOWN_AUTHORITY, Id.SECRET_EXPOSED),
+    *(Id.SIGN_IN_REFUSED, Id.UNREACHABLE, Id.FOLDER_NOT_READ, Id.MISSING_PERMISSION),
+}
 
 
 def found(path: Path, find, handlers):
