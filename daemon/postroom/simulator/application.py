@@ -38,6 +38,6 @@ def authoriser(entra: Entra) -> Callable[[web.Request], Caller]:
             app, grant = entra.identify(request.headers.get("Authorization", ""))
         except BearerRefused as error:
             raise GraphFault(401, "InvalidAuthenticationToken", str(error)) from error
-        return Caller(app_id=app.client_id, roles=grant.roles, mailboxes=app.mailboxes)
+        return Caller(app.client_id, grant.roles, app.mailboxes, entra.domains_beside(grant.tenant_id))
 
     return authorise

@@ -18,6 +18,9 @@ class TenantFacts:
         graph, login: Base URLs, the same here.
         ca_file: The authority to trust; None without TLS.
         smtp: ``host:port`` of the SMTP listener; empty without one.
+        control: Base URL of the start page and the control endpoint; empty without one.
+        metadata: Base URL of the endpoint that hands machines in Azure their tokens; empty without one.
+        identity_header: The secret of its App Service form.
         mailboxes: Their addresses.
         identity: What a client signs in with.
     """
@@ -26,6 +29,9 @@ class TenantFacts:
     login: str
     ca_file: Path | None
     smtp: str
+    control: str
+    metadata: str
+    identity_header: str = ""
     mailboxes: tuple[str, ...]
     identity: Identity
 
@@ -105,6 +111,9 @@ class TenantFacts:
             "pfx_passphrase": self.pfx_passphrase,
             "federated_token_file": str(self.federated_token_file),
             "smtp": self.smtp,
+            "control": self.control,
+            "metadata": self.metadata,
+            "identity_header": self.identity_header,
             "mailboxes": list(self.mailboxes),
             "config": self.config_text(),
         }

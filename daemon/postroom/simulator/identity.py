@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from postroom.simulator.entra import App, ClientSecret, Directory, Entra, Federation
+from postroom.simulator.entra import App, ClientSecret, Directory, Entra, Federation, ManagedIdentity
 from postroom.simulator.entra.tokens import TokenSigner
 from postroom.simulator.tls import ClientCertificate, make_client_certificate, write_private
 
@@ -49,6 +49,58 @@ class Identity:
         new = self.federated_token_file.with_suffix(".new")
         write_private(new, self.federation.token(SUBJECT, now=now, lifetime=lifetime).encode())
         new.replace(self.federated_token_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A further app, of this tenant or another, with what it signs in by."""
+
+    tenant_id: str
+    app: App
+    client_secret: str = field(repr=False)
+
+    @property
+    def client_id(self) -> str:
+        """The application (client) id."""
+        return self.app.client_id
+
+
+def register_app(
+    tenant: Directory,
+    name: str,
+    *,
+    roles: Iterable[str],
+    mailboxes: Iterable[str] | None = None,
+    expires_at: datetime | None = None,
+) -> Registration:
+    """Register an app with a secret in a tenant.
+
+    Args:
+        tenant: Where.
+        name: Its display name.
+        roles: Application permissions with consent.
+        mailboxes: What RBAC for Applications limits it to; None for every mailbox.
+        expires_at: When the secret ends; never without.
+    """
+    secret = secrets.token_urlsafe(30)
+    scope = None if mailboxes is None else frozenset(mailboxes)
+    app = App(str(uuid.uuid4()), name, frozenset(roles), scope, [ClientSecret(secret, expires_at)])
+    return Registration(tenant.tenant_id, tenant.add_app(app), secret)
+
+
+def add_tenant(entra: Entra, domains: Iterable[str], *, roles: Iterable[str]) -> Registration:
+    """Set up another tenant for some mail domains, with one app."""
+    tenant = entra.add_directory(Directory(str(uuid.uuid4()), domains))
+    return register_app(tenant, "Postroom", roles=roles)
+
+
+def add_managed_identity(
+    tenant: Directory, name: str, *, roles: Iterable[str], user_assigned: bool = False
+) -> ManagedIdentity:
+    """Give the simulated machine an identity in a tenant."""
+    app = App(str(uuid.uuid4()), name, frozenset(roles))
+    resource = f"/subscriptions/{uuid.uuid4()}/resourcegroups/mail/providers/microsoft.managedidentity/{name}"
+    return tenant.add_managed_identity(ManagedIdentity(app, str(uuid.uuid4()), resource, user_assigned))
 
 
 async def register(

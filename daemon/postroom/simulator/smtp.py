@@ -23,7 +23,7 @@ class MailDrop(Protocol):
         """Tell whether there is a mailbox with this address."""
         ...
 
-    def deliver(self, address: str, raw: bytes) -> None:
+    def deliver(self, address: str, raw: bytes) -> object:
         """Put a mail into that mailbox's inbox."""
         ...
 

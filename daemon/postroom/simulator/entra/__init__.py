@@ -1,8 +1,8 @@
 """The simulated Entra: app registrations and their credentials, tokens signed for real, and AADSTS refusals.
 
 `directory` holds the state, `credentials` and `assertions` judge a sign-in, `tokens` makes and reads access tokens,
-`errors` words the refusals, `routes` is the HTTP in front; `managed` is what a machine in Azure asks. Source throughout:
-the Entra identity-platform docs.
+`errors` words the refusals, `routes` is the HTTP in front; `managed` is what a machine in Azure asks. Source
+throughout: the Entra identity-platform docs.
 """
 
 from __future__ import annotations

@@ -126,8 +126,10 @@ def _check_chain(chain: object, leaf: x509.Certificate) -> None:
 
 
 def _certificate(text: object) -> x509.Certificate:
+    """Read a certificate of `x5c`; clients leave the line breaks of its PEM in, and the live service takes them."""
+    plain = "".join(text.split()) if isinstance(text, str) else ""
     try:
-        return x509.load_der_x509_certificate(base64.b64decode(text if isinstance(text, str) else "", validate=True))
+        return x509.load_der_x509_certificate(base64.b64decode(plain, validate=True))
     except ValueError as error:
         raise EntraError(50027) from error
 

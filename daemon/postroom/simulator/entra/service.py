@@ -113,9 +113,12 @@ class Entra:
         else:
             check_federated(assertion, app, issuers=self.issuers, now=now)
 
-    def owner(self, domain: str) -> Directory | None:
-        """Return the tenant that a mail domain belongs to; None when it is nobody's."""
-        return next((directory for directory in self.directories if domain in directory.domains), None)
+    def domains_beside(self, tenant_id: str) -> frozenset[str]:
+        """Return the mail domains of all other tenants."""
+        if len(self.directories) == 1:
+            return frozenset()
+        others = (directory.domains for directory in self.directories if directory.tenant_id != tenant_id)
+        return frozenset().union(*others)
 
     def issue(self, directory: Directory, app: App, resource: str, proof: str) -> dict[str, Any]:
         """Make the answer with an access token for an app that has signed in.

@@ -15,7 +15,7 @@ from postroom.simulator.graph.answers import bytes_answer, json_answer
 from postroom.simulator.graph.faults import RAOP, GraphFault, access_denied, bad_request
 from postroom.simulator.graph.paths import Path
 from postroom.simulator.graph.preferences import Preferences, read_preferences
-from postroom.simulator.state import Folder, Mailbox, StoredMessage, TenantState
+from postroom.simulator.state import Folder, Mailbox, StoredMessage, TenantState, UnknownMailbox
 
 READ_BASIC = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
@@ -24,11 +24,15 @@ SEND = frozenset({"Mail.Send"})
 
 
 class Caller(NamedTuple):
-    """Who asks: the app, the application permissions it has, and its mailboxes (addresses or ids; None for all)."""
+    """Who asks: the app, the application permissions it has, and its mailboxes (addresses or ids; None for all).
+
+    `foreign` are the mail domains of other tenants: nobody there is known to this one.
+    """
 
     app_id: str
     roles: frozenset[str]
     mailboxes: frozenset[str] | None
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Call:
     def mailbox(self) -> Mailbox:
         """Find the mailbox addressed, if the app may see it."""
         mailbox = self.state.mailbox(self.path.keys["users"])
+        if mailbox.address.rpartition("@")[2] in self.caller.foreign:
+            raise UnknownMailbox(f"The requested user '{self.path.keys['users']}' is invalid.")
         scope = self.caller.mailboxes
         if scope is not None and not _folded(scope) & {mailbox.address, mailbox.id}:
             raise access_denied(RAOP)

@@ -1,0 +1,22 @@
+"""Puts a web application behind a bound socket, for as long as an exit stack lives."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+
+from aiohttp import web
+
+GRACE = 0.5
+"""Seconds that requests under way are given when a listener stops."""
+
+
+async def serve(
+    stack: contextlib.AsyncExitStack, application: web.Application, sock: socket.socket, tls: ssl.SSLContext | None
+) -> None:
+    """Begin to serve `application`; it ends with `stack`."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
+    stack.push_async_callback(runner.cleanup)
+    await runner.setup()
+    await web.SockSite(runner, sock, ssl_context=tls).start()
