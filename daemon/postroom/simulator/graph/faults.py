@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from postroom.simulator.state import (
+    CorruptMessage,
+    FixedFolder,
     FolderExists,
     ForeignId,
     MalformedId,
@@ -12,10 +14,13 @@ from postroom.simulator.state import (
     SyncReset,
     SyncStateInvalid,
     SyncStateNotFound,
+    TooManySubscriptions,
     UnknownAttachment,
     UnknownFolder,
     UnknownMailbox,
     UnknownMessage,
+    UnknownSubscription,
+    WrongPlace,
 )
 
 RAOP = "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."
@@ -37,9 +42,14 @@ _CODES: dict[type[StateError], tuple[int, str]] = {
     UnknownFolder: (404, "ErrorItemNotFound"),
     UnknownMessage: (404, "ErrorItemNotFound"),
     UnknownAttachment: (404, "ErrorItemNotFound"),
+    CorruptMessage: (500, "ErrorCorruptData"),
     MalformedId: (400, "ErrorInvalidIdMalformed"),
     ForeignId: (404, "ErrorInvalidMailboxItemId"),
     FolderExists: (409, "ErrorFolderExists"),
+    FixedFolder: (400, "ErrorDeleteDistinguishedFolder"),
+    WrongPlace: (400, "ErrorInvalidOperation"),
+    UnknownSubscription: (404, "ResourceNotFound"),
+    TooManySubscriptions: (403, "ExtensionError"),
     SyncStateNotFound: (410, "SyncStateNotFound"),
     SyncStateInvalid: (410, "SyncStateInvalid"),
     SyncReset: (410, "ResyncRequired"),

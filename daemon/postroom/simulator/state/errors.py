@@ -21,6 +21,10 @@ class UnknownMessage(StateError):
     """The message was never there, has moved (default id) or is deleted."""
 
 
+class CorruptMessage(StateError):
+    """The message is there, but nothing of it can be read."""
+
+
 class UnknownAttachment(StateError):
     """The message has no such attachment."""
 
@@ -35,6 +39,22 @@ class ForeignId(StateError):
 
 class FolderExists(StateError):
     """A sibling folder has this name already."""
+
+
+class FixedFolder(StateError):
+    """The folder is one that every mailbox has: it cannot be deleted, moved or renamed."""
+
+
+class WrongPlace(StateError):
+    """A folder cannot be put there: into itself, below itself, or into a search folder."""
+
+
+class UnknownSubscription(StateError):
+    """The app has no such subscription, or no longer."""
+
+
+class TooManySubscriptions(StateError):
+    """The mailbox has as many subscriptions as it may."""
 
 
 class SyncStateNotFound(StateError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from postroom.simulator.state.changes import Change, ChangeLog
+from postroom.simulator.state.changes import Change
 from postroom.simulator.state.message import StoredMessage
+from postroom.simulator.state.tracked import Tracked
 
 _order = attrgetter("order")
 
@@ -45,7 +48,33 @@ WELL_KNOWN: dict[str, WellKnown] = {
 """The locale-independent names of Graph, in the order folders are listed (GD21 resources/mailfolder.md)."""
 
 
-class Folder:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search folder shows: messages of other folders (CSDL mailSearchFolder).
+
+    Attributes:
+        sources: Folders that are searched.
+        nested: Whether the folders in them are searched too.
+        query: The filter as it was written.
+        passes: Tells whether a message passes it.
+    """
+
+    sources: tuple[Folder, ...]
+    nested: bool
+    query: str
+    passes: Callable[[StoredMessage], bool]
+
+    def messages(self) -> list[StoredMessage]:
+        """Return what is found, oldest first."""
+        return sorted((one for folder in self._searched() for one in folder.messages if self.passes(one)), key=_order)
+
+    def _searched(self) -> dict[Folder, None]:
+        if not self.nested:
+            return dict.fromkeys(self.sources)
+        return dict.fromkeys(below for source in self.sources for below in source.walk())
+
+
+class Folder(Tracked):
     """One folder of a mailbox.
 
     Attributes:
@@ -53,34 +82,47 @@ class Folder:
         parent: None for the roots.
         messages: Sorted by time received, oldest first.
         unread: How many of them are unread.
-        epoch: Counts resets: links of an earlier epoch are void.
-        chains: Delta chain number -> its newest generation; oldest use first.
+        size: Bytes of all of them.
+        seq: Sequence number of the last change of the folder itself; `entered` that of its creation.
+        search: What it shows when it is a search folder.
     """
 
     __slots__ = (
-        "chains", "children", "display_name", "epoch", "hidden", "id", "log", "messages", "number", "parent", "unread",
+        "children", "display_name", "entered", "hidden", "id", "messages", "parent", "search", "seq", "size", "unread",
     )  # fmt: skip
 
     def __init__(self, number: int, folder_id: str, display_name: str, parent: Folder | None, *, hidden: bool) -> None:
-        self.number = number
+        super().__init__(number)
         self.id = folder_id
         self.display_name = display_name
         self.parent = parent
         self.hidden = hidden
         self.children: list[Folder] = []
         self.messages: list[StoredMessage] = []
-        self.unread = 0
-        self.log = ChangeLog()
-        self.epoch = 0
-        self.chains: dict[int, int] = {}
+        self.unread = self.size = self.seq = self.entered = 0
+        self.search: Search | None = None
         if parent is not None:
             parent.children.append(self)
+
+    def walk(self) -> Iterator[Folder]:
+        """Yield this folder and all below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def lies_in(self) -> list[Folder]:
+        """Return this folder and what it lies in, innermost first."""
+        found = [self]
+        while found[-1].parent is not None:
+            found.append(found[-1].parent)
+        return found
 
     def enter(self, message: StoredMessage, seq: int) -> None:
         """Take a message in."""
         message.folder, message.entered = self, seq
         insort(self.messages, message, key=_order)
         self.unread += not message.is_read
+        self.size += message.size
         self.touch(message, seq)
 
     def touch(self, message: StoredMessage, seq: int) -> None:
@@ -92,4 +134,5 @@ class Folder:
         """Let a message go; the log remembers that it was here."""
         del self.messages[bisect_left(self.messages, message.order, key=_order)]
         self.unread -= not message.is_read
+        self.size -= message.size
         self.log.append(Change(seq, message.item, message.entered, left=True))

@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from postroom.simulator.state.content import Contents
 from postroom.simulator.state.errors import UnknownMailbox
 from postroom.simulator.state.headers import header_end
+from postroom.simulator.state.limits import Limits
 from postroom.simulator.state.mailbox import Mailbox
 from postroom.simulator.state.message import Envelope, StoredMessage
+from postroom.simulator.state.nuisance import Nuisance
 from postroom.simulator.state.spool import Spool
+from postroom.simulator.state.subscription import Subscriptions
 
 
 class TenantState:
@@ -24,6 +28,12 @@ class TenantState:
 
     Attributes:
         on_change: Called with the mailbox after every change of it.
+        nuisance: What change tracking makes worse than it has to be.
+        limits: How much one app may ask of one mailbox.
+        cloud: ``global``, ``usgov`` or ``china``; the last two lack some functions (CSDL Fairfax, Mooncake).
+        subscriptions: Who wants to be told of changes.
+        unknown_user: Graph's code for a mailbox there is not; it varies by data centre: ``ErrorInvalidUser``,
+            ``Request_ResourceNotFound`` or ``ResourceNotFound``.
     """
 
     def __init__(self, directory: Path, clock: Callable[[], datetime]) -> None:
@@ -33,17 +43,26 @@ class TenantState:
         self._by_address: dict[str, Mailbox] = {}
         self._by_id: dict[str, Mailbox] = {}
         self.on_change: list[Callable[[Mailbox], None]] = []
+        self.nuisance = Nuisance()
+        self.limits = Limits()
+        self.cloud: Literal["global", "usgov", "china"] = "global"
+        self.subscriptions = Subscriptions()
+        self.unknown_user = "ErrorInvalidUser"
 
     @property
     def mailboxes(self) -> Mapping[str, Mailbox]:
         """All mailboxes, by address in lower case."""
         return MappingProxyType(self._by_address)
 
-    def add_mailbox(self, address: str, display_name: str = "") -> Mailbox:
-        """Create a mailbox, or return the one that has this address."""
+    def now(self) -> datetime:
+        """Return the time in the tenant."""
+        return self._clock()
+
+    def add_mailbox(self, address: str, display_name: str = "", language: str = "en") -> Mailbox:
+        """Create a mailbox, or return the one that has this address; its folders are named in its language."""
         if address.lower() in self._by_address:
             return self._by_address[address.lower()]
-        mailbox = Mailbox(address, display_name, self._contents, self._clock, self._changed)
+        mailbox = Mailbox(address, display_name, self._contents, self._clock, self._changed, language)
         self._by_address[mailbox.address] = self._by_id[mailbox.id] = mailbox
         return mailbox
 
@@ -53,6 +72,8 @@ class TenantState:
         found = self._by_address.get(wanted) or self._by_id.get(wanted)
         if found is None:
             raise UnknownMailbox(f"The requested user '{address_or_id}' is invalid.")
+        if found.late:
+            found.arrive()
         return found
 
     def deliver_mime(
@@ -64,7 +85,8 @@ class TenantState:
         """
         mailbox = self.mailbox(address)
         received = None if received_at is None else int(received_at.timestamp())
-        return mailbox.add(raw, mailbox.folder(folder), received=received)
+        delay = self.nuisance.delay(mailbox.address)
+        return mailbox.add(raw, mailbox.folder(folder), received=received, delay=delay)
 
     def transport(self, raw: bytes, envelope: Envelope) -> None:
         """Deliver a sent mail to those of its recipients that have a mailbox here; nobody sees the Bcc field."""
