@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -160,7 +160,11 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class PageCommit:
-    """One page with the link that follows it, stored in one transaction."""
+    """One page with the link that follows it, stored in one transaction.
+
+    Attributes:
+        room: Handler -> how many of the page's deliveries may be claimed with it, in the same transaction.
+    """
 
     folder: int
     messages: Sequence[NewMessage]
@@ -169,16 +173,22 @@ class PageCommit:
     at: datetime
     mode: Literal["delta", "listing"] = "delta"
     floor: datetime | None = None
+    room: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PageResult:
-    """What a commit found: `fresh` messages were new to the folder, `known` were suppressed."""
+    """What a commit found: `fresh` messages were new to the folder, `known` were suppressed.
+
+    Attributes:
+        deliveries: How many were made; `claimed` are those of them that are already running.
+    """
 
     fresh: int = 0
     known: int = 0
     deliveries: int = 0
     actions: int = 0
+    claimed: tuple[Delivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +276,9 @@ class Journal(Protocol):
         A message known in the same folder is suppressed. One known in another folder of the mailbox has moved here:
         it is routed again, and only handlers that never had it get a delivery. One remembered under the floor and now
         met in another watched folder is new.
+
+        Where the page brings room, its deliveries are claimed with it, as `turn` would, unless others wait for that
+        handler: nobody is overtaken.
         """
 
     async def folder_failed(self, folder: int, error: str, at: datetime) -> None:

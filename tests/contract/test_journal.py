@@ -94,9 +94,10 @@ class Bench:
         return JournalViews(self.journal)
 
     async def commit(
-        self, *messages: NewMessage, folder: WatchedFolder | None = None, link: str = "link"
+        self, *messages: NewMessage, folder: WatchedFolder | None = None, link: str = "link", **room: int
     ) -> PageResult:
-        return await self.journal.commit_page(PageCommit((folder or self.inbox).key, messages, link, "round", NOW))
+        page = PageCommit((folder or self.inbox).key, messages, link, "round", NOW, room=room)
+        return await self.journal.commit_page(page)
 
     async def claim(self, at: datetime = NOW, **room: int) -> list[Delivery]:
         return await self.journal.turn([], room or {"archive": 100, "erp": 100}, at, conclude_nothing)
@@ -335,6 +336,62 @@ async def test_a_claimed_delivery_is_running_with_its_attempt_already_counted(be
     assert (stored.state, stored.attempt, stored.started_at) == ("running", 1, NOW)
     assert claimed.message == mail(1).message
     assert await bench.claim() == []
+
+
+async def test_what_has_room_is_claimed_with_its_page(bench: Bench) -> None:
+    result = await bench.commit(mail(1, rule("archive", "erp")), mail(2, rule("archive")), archive=5)
+
+    assert (result.deliveries, len(result.claimed)) == (3, 2)
+    assert [(each.message, each.handler, each.rule, each.attempt) for each in result.claimed] == [
+        (mail(number).message, "archive", "suppliers", 1) for number in (1, 2)
+    ]
+    assert [(each.handler, each.attempt) for each in await bench.claim()] == [("erp", 1)]
+    await bench.settle(*result.claimed)
+    assert (await bench.states())["mail 1", "archive"] == "done"
+    assert (await bench.views.deliveries(handler="archive"))[0].started_at == NOW
+
+
+async def test_a_page_claims_no_more_than_there_is_room_for(bench: Bench) -> None:
+    result = await bench.commit(mail(1), mail(2), mail(3), archive=2, erp=5)
+
+    assert [each.message.subject for each in result.claimed] == ["mail 1", "mail 2"]
+    assert [each.message.subject for each in await bench.claim()] == ["mail 3"]
+
+
+async def test_a_page_overtakes_nobody_who_waits_for_the_same_handler(bench: Bench) -> None:
+    await bench.commit(mail(1), folder=bench.other)
+    result = await bench.commit(mail(2, rule("archive", "erp")), archive=5, erp=5)
+
+    assert [each.handler for each in result.claimed] == ["erp"]
+    assert [(each.message.subject, each.handler) for each in await bench.claim()] == [
+        ("mail 1", "archive"),
+        ("mail 2", "archive"),
+    ]
+
+
+async def test_what_waits_for_a_later_time_keeps_no_page_from_being_claimed(bench: Bench) -> None:
+    await bench.settle(*(await bench.commit(mail(1), archive=5)).claimed, verdict=retry(60))
+
+    assert [each.message.subject for each in (await bench.commit(mail(2), archive=5)).claimed] == ["mail 2"]
+
+
+async def test_a_page_claims_nothing_that_starts_as_a_dead_letter_or_that_the_handler_had(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive")))
+    await bench.settle(*(await bench.claim()))
+    moved = mail(1, rule("archive", "erp", name="here"), folder="Archive")
+    unreadable = mail(2, rule("archive"), failure="no headers")
+
+    result = await bench.commit(moved, unreadable, folder=bench.archive, archive=5, erp=5)
+
+    assert [(each.handler, each.message.folder) for each in result.claimed] == [("erp", "Archive")]
+    assert (await bench.states())["mail 2", "archive"] == "dead"
+
+
+async def test_what_a_page_claimed_is_taken_back_after_a_crash_like_any_other(bench: Bench) -> None:
+    await bench.commit(mail(1), archive=5)
+
+    assert await bench.journal.recover() == 1
+    assert [(each.attempt, each.suspect) for each in await bench.claim()] == [(2, True)]
 
 
 async def test_claims_stay_within_the_room_of_each_handler(bench: Bench) -> None:

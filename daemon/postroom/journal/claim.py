@@ -102,6 +102,11 @@ def claim(connection: Connection, room: Mapping[str, int], now: datetime, memory
     return list(_readable(connection, [rows[key] for key in chosen if key in rows], at))
 
 
+def is_waiting(connection: Connection, handler: str, now: int) -> bool:
+    """Say whether any delivery of the handler is due at `now` (microseconds) and has not been claimed."""
+    return bool(_DUE.rows(connection, [handler], now, 1))
+
+
 def _suspect(connection: Connection, left: Counter[str], now: int, memory: ClaimMemory) -> Iterator[int]:
     """Yield the suspect to run next, if none runs; the one with the fewest attempts is the likeliest innocent."""
     if not memory.suspects:

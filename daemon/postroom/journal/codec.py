@@ -48,12 +48,16 @@ def clean(text: str, longest: int = LONGEST_ERROR) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def encode_message(message: Message) -> str:
-    """Return the snapshot as JSON; lone surrogates, which a stranger can send, become question marks."""
+def encode_message(message: Message) -> tuple[str, Message]:
+    """Return the snapshot as JSON, and the message as it will be read from it.
+
+    Lone surrogates, which a stranger can send, become question marks.
+    """
     try:
-        return _encode(message).decode()
+        return _encode(message).decode(), message
     except UnicodeEncodeError:
-        return _encode(_without_surrogates(msgspec.to_builtins(message))).decode()
+        snapshot = _encode(_without_surrogates(msgspec.to_builtins(message))).decode()
+        return snapshot, decode_message(snapshot)
 
 
 def _without_surrogates(value: Any) -> Any:

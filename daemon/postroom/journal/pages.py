@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 
 from postroom.errors import JournalError
 from postroom.journal import actions
 from postroom.journal.codec import LONGEST_LABEL, clean, decode_rules, encode_message, encode_rules, micros
+from postroom.journal.deliver import Routed, deliver, handlers_of
 from postroom.journal.statement import Prepared, PreparedIn, Values
-from postroom.journal.tables import deliveries, folders, messages
-from postroom.model import DeliveryState
+from postroom.journal.tables import folders, messages
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
-
-Had = frozenset[tuple[str, str]]
-"""(Graph id, handler) of deliveries there are already."""
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -47,9 +43,6 @@ _STORED: Final = PreparedIn(
     ),
     before=("mailbox",),
 )
-_HAD: Final = PreparedIn(
-    lambda items: select(deliveries.c.message_id, deliveries.c.handler).where(deliveries.c.message_id.in_(items))
-)
 _MESSAGE: Final = (
     "mailbox_id",
     "folder_id",
@@ -64,23 +57,11 @@ _MESSAGE: Final = (
     "snapshot",
 )
 _ADD_MESSAGE: Final = Prepared(insert(messages).values({name: bindparam(name) for name in _MESSAGE}), *_MESSAGE)
-_ADD_DELIVERIES: Final = PreparedIn(
-    lambda items: insert(deliveries).from_select(
-        ["message_id", "mailbox_id", "handler", "rule", "state", "due_at", "settled_at", "error"],
-        select(
-            messages.c.id,
-            messages.c.mailbox_id,
-            bindparam("handler", type_=Text),
-            bindparam("rule", type_=Text),
-            bindparam("state", type_=Text),
-            bindparam("due_at", type_=BigInteger),
-            bindparam("settled_at", type_=BigInteger),
-            bindparam("error", type_=Text),
-        )
-        .where(messages.c.mailbox_id == bindparam("mailbox"), messages.c.graph_id.in_(items))
-        .order_by(messages.c.id),
-    ),
-    before=("handler", "rule", "state", "due_at", "settled_at", "error", "mailbox"),
+_LAST: Final = Prepared(select(func.max(messages.c.id)))
+_ADDED: Final = Prepared(
+    # The mailbox is compared in Python: asked for it, the planner would walk all messages of the mailbox.
+    select(messages.c.mailbox_id, messages.c.graph_id, messages.c.id).where(messages.c.id > bindparam("last")),
+    "last",
 )
 _MOVE_REMEMBERED: Final = Prepared(
     update(messages).where(messages.c.id == bindparam("the_id")).values(folder_id=bindparam("new_folder")),
@@ -128,23 +109,42 @@ def commit_page(connection: Connection, page: PageCommit) -> PageResult:
     stored = {row[0]: row for row in _STORED.rows(connection, list(by_id), mailbox)}
     added = [new for graph_id, new in by_id.items() if graph_id not in stored]
     moved = [(row, by_id[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
-    seen = micros(page.at)
-    _ADD_MESSAGE.many(connection, [_message_row(new, mailbox, page.folder, seen) for new in added])
-    had = _move(connection, page.folder, moved)
-    routed = [new for new in (*added, *(new for _, new in moved)) if new.dispatch and new.rules]
+    routed = [*_add(connection, mailbox, page, added), *_move(connection, page.folder, moved)]
+    made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
     return PageResult(
         fresh=len(added) + len(moved),
         known=len(stored) - len(moved),
-        deliveries=_deliver(connection, mailbox, routed, had, seen),
+        deliveries=made,
         actions=_act(connection, mailbox, routed, page.at),
+        claimed=tuple(claimed),
     )
 
 
-def _message_row(new: NewMessage, mailbox: int, folder: int, seen: int) -> Values:
+def _add(connection: Connection, mailbox: int, page: PageCommit, added: Sequence[NewMessage]) -> list[Routed]:
+    """Insert new messages; returns those that were routed."""
+    if not added:
+        return []
+    ((last,),) = _LAST.rows(connection)
+    stored = [(new, *(encode_message(new.message) if new.dispatch else (None, new.message))) for new in added]
+    seen, rules = micros(page.at), _texts_of_rules(added)
+    _ADD_MESSAGE.many(
+        connection,
+        [
+            (mailbox, page.folder, *_labels(new, seen), rules[id(new.rules)] if new.dispatch else None, snapshot)
+            for new, snapshot, _ in stored
+        ],
+    )
+    ids = {graph_id: key for box, graph_id, key in _ADDED.rows(connection, last or 0) if box == mailbox}
+    return [
+        Routed(ids[new.message.id], message, new.rules, new.failure)
+        for new, _, message in stored
+        if new.dispatch and new.rules
+    ]
+
+
+def _labels(new: NewMessage, seen: int) -> Values:
     message = new.message
     return (
-        mailbox,
-        folder,
         message.id,
         clean(message.internet_message_id, LONGEST_LABEL),
         micros(message.received_at),
@@ -152,62 +152,46 @@ def _message_row(new: NewMessage, mailbox: int, folder: int, seen: int) -> Value
         new.dispatch,
         clean(message.subject, LONGEST_LABEL),
         clean(message.sender.address, LONGEST_LABEL),
-        encode_rules(_handlers(new.rules)) if new.dispatch else None,
-        encode_message(message) if new.dispatch else None,
     )
+
+
+def _texts_of_rules(added: Iterable[NewMessage]) -> dict[int, str]:
+    """Return the text of each tuple of rules by its `id`: most messages of a page share one."""
+    distinct = {id(new.rules): new.rules for new in added}
+    return {key: encode_rules(_handlers(rules)) for key, rules in distinct.items()}
 
 
 def _handlers(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:
     return {rule.name: rule.handlers for rule in rules}
 
 
-def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, NewMessage]]) -> Had:
-    """Bring messages here that were last seen in another folder; returns what handlers they went to there."""
+def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, NewMessage]]) -> list[Routed]:
+    """Bring messages here that were last seen in another folder; returns those that were routed again."""
     if not moved:
-        return frozenset()
+        return []
     _MOVE_REMEMBERED.many(connection, [(folder, key) for (_, key, *_), new in moved if not new.dispatch])
-    routed = {key: (rules, new) for (_, key, _, rules), new in moved if new.dispatch}
-    _MOVE.many(connection, [_move_row(folder, key, rules, new) for key, (rules, new) in routed.items()])
-    had = _HAD.rows(connection, list(routed))
-    return frozenset((routed[message_id][1].message.id, handler) for message_id, handler in had)
+    routed = [(key, rules, new, *encode_message(new.message)) for (_, key, _, rules), new in moved if new.dispatch]
+    _MOVE.many(
+        connection, [(folder, True, _all_rules(rules, new), snapshot, key) for key, rules, new, snapshot, _ in routed]
+    )
+    had = handlers_of(connection, [key for key, *_ in routed])
+    return [Routed(key, message, new.rules, new.failure, had[key]) for key, _, new, _, message in routed if new.rules]
 
 
-def _move_row(folder: int, key: int, rules: str | None, new: NewMessage) -> Values:
+def _all_rules(rules: str | None, new: NewMessage) -> str:
     """What matched before stays in the rules: its deliveries may still be under way."""
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
-    return (folder, True, encode_rules({**before, **_handlers(new.rules)}), encode_message(new.message), key)
+    return encode_rules({**before, **_handlers(new.rules)})
 
 
-def _deliver(connection: Connection, mailbox: int, routed: Iterable[NewMessage], had: Had, at: int) -> int:
-    """Insert deliveries, those alike in one statement, from the rows of their messages: their ids need not be read."""
-    alike: dict[tuple[str, str, str], list[str]] = {}
-    for new in routed:
-        graph_id = new.message.id
-        for handler, rule in _wanted(new.rules).items():
-            if (graph_id, handler) not in had:
-                alike.setdefault((handler, rule, new.failure), []).append(graph_id)
-    for (handler, rule, failure), ids in alike.items():
-        state, settled = (DeliveryState.DEAD, at) if failure else (DeliveryState.READY, None)
-        _ADD_DELIVERIES.once(connection, ids, handler, rule, state.value, at, settled, clean(failure), mailbox)
-    return sum(len(ids) for ids in alike.values())
-
-
-def _wanted(rules: Iterable[MatchedRule]) -> dict[str, str]:
-    """Return handler -> the first rule that names it."""
-    wanted: dict[str, str] = {}
-    for rule in rules:
-        for handler in rule.handlers:
-            wanted.setdefault(handler, rule.name)
-    return wanted
-
-
-def _act(connection: Connection, mailbox: int, routed: Iterable[NewMessage], at: datetime) -> int:
+def _act(connection: Connection, mailbox: int, routed: Iterable[Routed], at: datetime) -> int:
     """Record the actions of rules that name no handler; where rules could not be evaluated nothing is certain."""
-    acting = {new.message.id: new for new in routed for rule in new.rules if rule.actions and not new.failure}
     requests = {
-        (message_id, f"rule {rule.name} then"): (mailbox, rule.actions)
-        for graph_id, message_id, _, _ in sorted(_STORED.rows(connection, list(acting), mailbox), key=itemgetter(1))
-        for rule in acting[graph_id].rules
+        (each.id, f"rule {rule.name} then"): (mailbox, rule.actions)
+        for each in routed
+        if not each.failure
+        for rule in each.rules
+        if rule.actions
     }
     return actions.record(connection, requests, at)
 

@@ -89,16 +89,23 @@ class JournalMachine(RuleBasedStateMachine):
         where=st.integers(0, len(SPECS) - 1),
         mails=st.lists(st.tuples(st.integers(0, 9), rules, st.booleans(), st.sampled_from(["", "no"])), max_size=6),
         link=st.uuids().map(str),
+        room=rooms,
     )
-    def poll(self, where: int, mails: list[tuple[int, tuple[MatchedRule, ...], bool, str]], link: str) -> None:
+    def poll(
+        self, where: int, mails: list[tuple[int, tuple[MatchedRule, ...], bool, str]], link: str, room: dict[str, int]
+    ) -> None:
         folder = self.folders[where]
         page = {}
         for number, matched, dispatch, failure in mails:
             message = Message(id=f"id {number}", mailbox=folder.mailbox, folder=folder.name, received_at=START)
             page[message.id] = NewMessage(message, matched, dispatch, failure)
         known = self.run(self.journal.known(folder.key, list(page)))
-        commit = PageCommit(folder.key, list(page.values()), link, "round", START)
+        waiting = self._waiting()
+        commit = PageCommit(folder.key, list(page.values()), link, "round", START, room=room)
         result = self.run(self.journal.commit_page(commit))
+        self._check_claims(list(result.claimed), room)
+        assert not waiting & {delivery.handler for delivery in result.claimed}, "nobody who waits is overtaken"
+        self.running += result.claimed
         assert (result.fresh, result.known) == (len(page) - len(known), len(known))
         self.links[folder.key] = link
         for new in page.values():
@@ -117,6 +124,10 @@ class JournalMachine(RuleBasedStateMachine):
         self.settled += [item for item in settled if item.verdict.counted]
         self._check_claims(claimed, room)
         self.running += claimed
+
+    def _waiting(self) -> set[str]:
+        ready = self.run(JournalViews(self.journal).deliveries(state=DeliveryState.READY, limit=1_000))
+        return {row.handler for row in ready if row.due_at <= START and not row.suspect}
 
     def _check_claims(self, claimed: list[Delivery], room: dict[str, int]) -> None:
         assert all(count <= room.get(handler, 0) for handler, count in Counter(d.handler for d in claimed).items())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
-from postroom.journal import SqlJournal, actions, claim, fair, settle, upkeep
+from postroom.journal import SqlJournal, actions, claim, deliver, fair, pages, settle, upkeep
 from postroom.journal.statement import Prepared, PreparedIn
 
 HOT = {
@@ -43,6 +43,14 @@ def scanned(plan: list[str]) -> list[str]:
 async def test_a_turn_scans_no_table(journal: SqlJournal, name: str) -> None:
     plan = await journal.database.read(lambda connection: explain(connection, text_of(HOT[name], connection)))
     assert scanned(plan) == []
+
+
+@pytest.mark.parametrize(("table", "statement"), [("messages", pages._ADDED), ("deliveries", deliver._ADDED)])
+async def test_the_ids_of_what_a_page_added_are_found_at_the_end_of_the_table(
+    journal: SqlJournal, table: str, statement: Prepared
+) -> None:
+    plan = await journal.database.read(lambda connection: explain(connection, text_of(statement, connection)))
+    assert plan == [f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid>?)"]
 
 
 async def test_the_next_due_time_is_found_by_seeking(journal: SqlJournal) -> None:
