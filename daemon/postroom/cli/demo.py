@@ -16,7 +16,7 @@ from rich.console import Console
 
 from postroom.cli.common import run_async
 from postroom.cli.demo_account import Account, take_account
-from postroom.cli.demo_daemon import DOMAIN, daemon, example, own_environment, shown
+from postroom.cli.demo_daemon import DOMAIN, daemon, example, own_environment, program, shown
 from postroom.cli.demo_mail import arrive_by_smtp, arrive_by_state
 from postroom.cli.demo_picture import picture_console, save_picture
 from postroom.cli.demo_view import Progress, closing_table
@@ -137,7 +137,7 @@ async def _keep(
         f"    curl -s smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {MAILBOXES[1]} -T -\n\n"
         f"and see what became of it:\n\n"
         f"  . {directory / 'environment'}\n"
-        f"  postroom messages list -c {shown(example())}\n\n"
+        f"  {shown(program())} messages list -c {shown(example())}\n\n"
         f"Ctrl-C ends it.",
         soft_wrap=True,
         markup=False,

@@ -82,6 +82,12 @@ def example() -> Path:
     return checkout if checkout.is_file() else Path(str(resources.files("postroom") / "postroom.yaml"))
 
 
+def program() -> Path:
+    """Return the command that runs Postroom: beside this interpreter where it was installed there."""
+    beside = Path(sys.executable).with_name("postroom")
+    return beside if beside.is_file() else Path("postroom")
+
+
 def shown(path: Path) -> Path:
     """Return the path as one would type it here."""
     here = Path.cwd()

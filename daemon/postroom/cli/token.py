@@ -17,7 +17,12 @@ from postroom.errors import AuthError, ExitCode
 from postroom.graph.token import TokenSource
 from postroom.tenant import Tenant
 
-NEEDED = {"Mail.Read": "read mail", "Mail.ReadWrite": "mark, move, categorise, delete", "Mail.Send": "send"}
+USES = {
+    "read mail": {"Mail.Read", "Mail.ReadWrite"},
+    "mark, move, categorise, flag, delete": {"Mail.ReadWrite"},
+    "send": {"Mail.Send"},
+}
+"""What can be done with a mailbox -> the roles of which one is enough (Graph permissions reference)."""
 
 
 @click.command()
@@ -85,5 +90,5 @@ def _show(info: dict[str, Any]) -> None:
             "otherwise grant Mail.Read or Mail.ReadWrite to the app registration and give admin consent."
         )
         return
-    for role, use in NEEDED.items():
-        click.echo(f"  {'yes' if role in info['roles'] else 'no ':3}  {role:15} {use}")
+    for use, roles in USES.items():
+        click.echo(f"  {'yes' if roles & set(info['roles']) else 'no':3}  {use} ({' or '.join(sorted(roles))})")
