@@ -18,7 +18,7 @@ demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--k
 
 .PHONY: test
 test: $(READY)  ## Run all tests (ARGS="tests/unit -k redact" for some of them).
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 .PHONY: check
 check: $(READY)  ## Lint, formatting, types, and who may import whom.
