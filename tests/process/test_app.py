@@ -93,6 +93,16 @@ async def test_an_unchanged_tenant_keeps_its_connection_and_a_changed_limit_make
         assert running.app._generation.connections["default"] is not first
 
 
+async def test_a_changed_poll_interval_is_taken_over(config, tenant):
+    async with run_daemon(load_config(config(rules(poll="1h")))) as running:
+        await until(lambda: bool(events(running, "round")), limit=20.0)
+        await running.app.reload(lambda: load_config(config(rules(poll="1s"))))
+        walked = len(events(running, "round"))
+        await until(lambda: len(events(running, "round")) >= walked + 2, limit=20.0)
+        tenant.state.deliver_mime(MAILBOX, mail("after"))
+        await running.until_counts(deliveries_done=1)
+
+
 async def test_the_troubles_of_what_is_not_configured_any_more_are_over(config, tenant):
     tenant.app.mailboxes = frozenset({"support@contoso.example"})
     path = config(rules())

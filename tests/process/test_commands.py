@@ -62,6 +62,11 @@ async def test_what_happened_is_shown_in_words_and_in_json_and_a_dead_letter_get
         ended = await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")
         assert ended.out == "1 delivery is discarded.\n"
         assert (await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")).code == 1
+
+        tenant.deliver(MAILBOX, f"From: e@out.example\r\nSubject: {'long ' * 40}.exe\r\n\r\nHi.\r\n".encode())
+        (await gate.attempt()).answer("done")
+        listed = await invoke("messages", "list", "-c", config)
+        assert "long " * 39 in listed.out, "a row is a line where no terminal folds it"
         assert await running.stopped() == 0
     for secret in (tenant.client_secret, "Secret words", "eyJ"):
         assert secret not in running.text
@@ -77,15 +82,6 @@ async def shown(group, verb, config, *more):
     if "gnp.exe" in people.out:
         assert r"[bold red]\x1b[2J" in people.out
     return json.loads(scripts.out)
-
-
-async def test_a_row_is_a_line_where_no_terminal_folds_it(config, gate, tenant):
-    tenant.deliver(MAILBOX, f"From: e@out.example\r\nSubject: {'long ' * 40}.exe\r\n\r\nHi.\r\n".encode())
-    async with daemon(config) as running:
-        (await gate.attempt()).answer("done")
-        listed = await invoke("messages", "list", "-c", config)
-        assert "long " * 39 in listed.out
-        assert await running.stopped() == 0
 
 
 async def test_health_tells_how_the_daemon_is(config, tenant):

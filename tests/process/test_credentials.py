@@ -113,7 +113,7 @@ def assert_discreet(tenant, text):
 
 
 async def test_every_credential_signs_in_and_token_shows_what_it_may(tenant, right, tmp_path):
-    ended = await command("token", "-c", write(tmp_path / "postroom.yaml", right), "--json")
+    ended = await invoke("token", "-c", write(tmp_path / "postroom.yaml", right), "--json")
     assert ended.code == 0, ended.err
     shown = {each["tenant"]: each for each in ended.json}
     assert list(shown) == list(KINDS)
@@ -126,7 +126,7 @@ async def test_every_credential_signs_in_and_token_shows_what_it_may(tenant, rig
 
 async def test_every_wrong_credential_is_refused_with_its_code_and_the_remedy(tenant, wrong, tmp_path):
     config = write(tmp_path / "postroom.yaml", {name: each for name, (each, _, _) in wrong.items()})
-    ended = await command("token", "-c", config)
+    ended = await invoke("token", "-c", config)
     assert ended.code == 77
     told = dict(zip(wrong, ended.err.split("error: ")[1:], strict=True))
     for name, (_, code, remedy) in wrong.items():
@@ -147,10 +147,9 @@ async def test_the_daemon_works_with_every_credential_at_once(tenant, right, tmp
     assert "The text of a mail" not in running.text
 
 
-@pytest.mark.parametrize("name", ["wrong", "passphrase"])
-async def test_the_daemon_does_not_start_with_a_wrong_credential_and_says_why(tenant, wrong, tmp_path, name):
-    refused, code, remedy = wrong[name]
-    ended = await command("run", "-c", write(tmp_path / "postroom.yaml", {name: refused}))
+async def test_the_daemon_does_not_start_with_a_wrong_credential_and_says_why(tenant, wrong, tmp_path):
+    refused, code, remedy = wrong["wrong"]
+    ended = await command("run", "-c", write(tmp_path / "postroom.yaml", {"wrong": refused}))
     assert ended.code == 77
     told = json.loads(ended.err.splitlines()[-1])
     assert (told["level"], told["event"], told["subject"]) == ("error", "problem", "daemon")

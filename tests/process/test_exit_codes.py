@@ -6,8 +6,11 @@ import json
 import signal
 import socket
 
+import pytest
+
+from postroom.errors import HandlerError
 from support.command import command, daemon, invoke, postroom
-from support.daemon import MAILBOX
+from support.daemon import MAILBOX, load_config, run_daemon
 from support.silent import SilentHost
 
 RULES = f"mailboxes: [{{address: {MAILBOX}, poll: 1s, rules: [{{handle: log}}]}}]\n"
@@ -82,13 +85,12 @@ async def test_a_console_that_cannot_listen_ends_the_start_with_1_and_the_place(
     assert "console.listen" in told["remedy"]
 
 
-async def test_a_handler_that_cannot_open_ends_the_start_with_1_and_its_words(configure, gate):
-    ended = await command("run", "-c", configure(f"handlers: {{gate: {gate.configured('broken')}}}\n{WITH_GATE}"))
-    assert ended.code == 1
-    assert "the gate is rusty" in json.loads(ended.err.splitlines()[-1])["what"]
-
-
-WITH_GATE = RULES.replace("log", "gate")
+async def test_a_handler_that_cannot_open_ends_the_start_with_its_words_and_1(configure, gate):
+    config = load_config(configure(f"handlers: {{gate: {gate.configured('broken')}}}\n{RULES.replace('log', 'gate')}"))
+    with pytest.raises(HandlerError, match="the gate is rusty") as refused:
+        async with run_daemon(config):
+            pass
+    assert refused.value.exit_code == 1
 
 
 async def test_a_login_host_that_cannot_be_reached_ends_token_with_69(configure, elsewhere):

@@ -20,10 +20,9 @@ async def systemd(tmp_path):
         yield running
 
 
-def text(gate, *mailboxes, mark="old", poll="1s"):
+def text(gate, *mailboxes, mark="old"):
     watched = "".join(
-        f"  - {{address: {each}, poll: {poll}, start: all, rules: [{{name: all, handle: [gate]}}]}}\n"
-        for each in mailboxes
+        f"  - {{address: {each}, poll: 1s, start: all, rules: [{{name: all, handle: [gate]}}]}}\n" for each in mailboxes
     )
     return f"handlers: {{gate: {gate.configured(mark)}}}\nmailboxes:\n{watched}"
 
@@ -90,24 +89,12 @@ async def test_a_refused_configuration_leaves_the_old_one_running_and_says_why(
 
         deliver("still handled")
         (await gate.attempt()).answer("done")
-        configure(good)
+        configure(f"log: {{level: debug}}\n{good}")
+        seen = len(running.err.lines)
         await reload(running, "reloaded")
+        await running.err.event("round", after=seen, level="debug")
         assert await running.stopped() == 0
         assert "Traceback" not in running.text
-
-
-async def test_the_log_level_and_the_poll_interval_are_taken_over(configure, gate, deliver):
-    slow = text(gate, MAILBOX, poll="1h")
-    config = configure(slow)
-    async with daemon(config) as running:
-        await running.err.event("token")
-        deliver("first")
-        (await gate.attempt()).answer("done")
-        configure(f"log: {{level: debug}}\n{text(gate, MAILBOX)}")
-        await reload(running, "reloaded")
-        seen = len(running.err.lines)
-        await running.err.event("round", after=seen, level="debug", fresh=0)
-        assert await running.stopped() == 0
 
 
 async def test_a_stop_cuts_a_reload_short(configure, gate, tmp_path):

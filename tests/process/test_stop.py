@@ -39,42 +39,35 @@ async def test_a_running_delivery_finishes_within_the_drain_limit(config, gate, 
     assert (delivery["state"], delivery["attempt"]) == ("done", 1)
 
 
-async def test_one_that_takes_longer_is_given_back_uncounted_and_runs_again_under_the_same_key(config, gate, deliver):
+async def test_one_that_takes_longer_is_given_back_uncounted_and_a_second_signal_counts_it(config, gate, deliver):
     deliver("one")
-    path = config("1s")
+    path = config("200ms")
     async with daemon(path) as running:
         first = await gate.attempt()
         assert await running.stopped() == 0
     (delivery,) = (await invoke("deliveries", "list", "-c", path, "--json")).json
     assert (delivery["state"], delivery["attempt"], delivery["suspect"]) == ("ready", 0, False)
-    async with daemon(path) as running:
+
+    async with daemon(config("1h")) as running:
         second = await gate.attempt()
-        second.answer("done")
-        assert await running.stopped() == 0
-    assert (first.attempt, second.attempt) == (1, 1)
-    assert first.key == second.key
-
-
-async def test_a_second_signal_leaves_at_once_and_what_ran_comes_back_with_a_higher_attempt(config, gate, deliver):
-    deliver("one")
-    path = config("1h")
-    async with daemon(path) as running:
-        await gate.attempt()
         running.tell(signal.SIGTERM)
         await running.err.event("stopping")
         assert await running.stopped() == 1
     async with daemon(path) as running:
-        again = await gate.attempt()
-        again.answer("done")
-        assert again.attempt == 2
+        third = await gate.attempt()
+        third.answer("done")
         assert await running.stopped() == 0
+    assert [first.attempt, second.attempt, third.attempt] == [1, 1, 2]
+    assert first.key == second.key == third.key
 
 
-@pytest.mark.parametrize("kind", ["hang", "stubborn"])
-async def test_a_handler_that_cannot_be_stopped_does_not_hold_up_the_end(config, gate, deliver, kind):
+async def test_handlers_that_cannot_be_stopped_do_not_hold_up_the_end(config, gate, deliver):
+    """One waits in a thread, the other swallows its cancellation."""
     deliver("one")
-    async with daemon(config("1s")) as running:
-        (await gate.attempt()).answer(kind)
+    deliver("two")
+    async with daemon(config("500ms")) as running:
+        (await gate.attempt()).answer("hang")
+        (await gate.attempt()).answer("stubborn")
         assert await running.stopped(limit=15.0) == 0
         assert running.err.log[-1]["event"] == "stopped"
 

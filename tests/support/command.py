@@ -115,7 +115,8 @@ async def postroom(*arguments: object, **environment: str) -> AsyncIterator[Post
     """Run `postroom` with these arguments; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "postroom", *map(str, arguments)),
-        env={**os.environ, **environment},
+        # Compiling the daemon anew for each process would take as long as the tests themselves.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
