@@ -38,6 +38,7 @@ def authoriser(entra: Entra) -> Callable[[web.Request], Caller]:
             app, grant = entra.identify(request.headers.get("Authorization", ""))
         except BearerRefused as error:
             raise GraphFault(401, "InvalidAuthenticationToken", str(error)) from error
-        return Caller(app.client_id, grant.roles, app.mailboxes, entra.domains_beside(grant.tenant_id))
+        beside = entra.domains_beside(grant.tenant_id)
+        return Caller(app.client_id, grant.roles, app.mailboxes, beside, grant.tenant_id)
 
     return authorise

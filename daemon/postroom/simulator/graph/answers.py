@@ -66,13 +66,22 @@ def graph_middlewares(before: Before | None = None) -> list[Middleware]:
             if response is None:
                 response = await handler(request)
         except (GraphFault, StateError, web.HTTPException) as error:
-            response = _render(request, _as_fault(error), request_id, client_id)
+            response = error_answer(request, error, request_id)
         response.headers.setdefault("request-id", request_id)
         response.headers.setdefault("client-request-id", client_id)
         response.headers.setdefault("x-ms-ags-diagnostic", _DIAGNOSTIC)
         return response
 
     return [answer]
+
+
+def error_answer(
+    request: web.Request, error: GraphFault | StateError | web.HTTPException, request_id: str = ""
+) -> web.Response:
+    """Answer an error in the shape of Graph."""
+    request_id = request_id or str(uuid.uuid4())
+    client_id = request.headers.get("client-request-id", request_id)[:64]
+    return _render(request, _as_fault(error), request_id, client_id)
 
 
 def _as_fault(error: GraphFault | StateError | web.HTTPException) -> GraphFault:

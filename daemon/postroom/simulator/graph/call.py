@@ -13,26 +13,29 @@ from aiohttp import web
 
 from postroom.simulator.graph.answers import bytes_answer, json_answer
 from postroom.simulator.graph.faults import RAOP, GraphFault, access_denied, bad_request
+from postroom.simulator.graph.notifications import Notifier
 from postroom.simulator.graph.paths import Path
 from postroom.simulator.graph.preferences import Preferences, read_preferences
 from postroom.simulator.state import Folder, Mailbox, StoredMessage, TenantState, UnknownMailbox
 
-READ_BASIC = frozenset({"Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
+READ_BASIC = frozenset({"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"})
 READ = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITE = frozenset({"Mail.ReadWrite"})
 SEND = frozenset({"Mail.Send"})
+_YOUNG = 10
 
 
 class Caller(NamedTuple):
     """Who asks: the app, the application permissions it has, and its mailboxes (addresses or ids; None for all).
 
-    `foreign` are the mail domains of other tenants: nobody there is known to this one.
+    `foreign` are the mail domains of other tenants: nobody there is known to this one. `tenant_id` is the app's own.
     """
 
     app_id: str
     roles: frozenset[str]
     mailboxes: frozenset[str] | None
     foreign: frozenset[str] = frozenset()
+    tenant_id: str = ""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Call:
     """A request with what was read from it; lookups raise GraphFault or StateError.
 
     Attributes:
+        notifier: Tells subscribers.
         options: Query options by name in lower case, without the dollar sign.
     """
 
@@ -47,6 +51,7 @@ class Call:
     caller: Caller
     state: TenantState
     path: Path
+    notifier: Notifier
     prefer: Preferences = field(init=False)
     options: dict[str, str] = field(init=False)
 
@@ -65,13 +70,21 @@ class Call:
         return f"users('{quote(self.path.keys['users'].replace(chr(39), chr(39) * 2), safe=chr(39))}')"
 
     def mailbox(self) -> Mailbox:
-        """Find the mailbox addressed, if the app may see it."""
-        mailbox = self.state.mailbox(self.path.keys["users"])
+        """Find the mailbox addressed, if the app may see it and there is nothing wrong with it."""
+        return self.mailbox_of(self.path.keys["users"])
+
+    def mailbox_of(self, name: str) -> Mailbox:
+        """Find a mailbox by address or id, likewise."""
+        try:
+            mailbox = self.state.mailbox(name)
+        except UnknownMailbox as error:
+            raise GraphFault(404, self.state.unknown_user, error.message) from error
         if mailbox.address.rpartition("@")[2] in self.caller.foreign:
-            raise UnknownMailbox(f"The requested user '{self.path.keys['users']}' is invalid.")
+            raise UnknownMailbox(f"The requested user '{name}' is invalid.")
         scope = self.caller.mailboxes
         if scope is not None and not _folded(scope) & {mailbox.address, mailbox.id}:
             raise access_denied(RAOP)
+        check_condition(mailbox)
         return mailbox
 
     def folder(self, mailbox: Mailbox) -> Folder | None:
@@ -81,15 +94,19 @@ class Call:
 
     def message(self, mailbox: Mailbox) -> StoredMessage:
         """Find the message addressed."""
-        return mailbox.message(self.path.keys["messages"], self.folder(mailbox))
+        message = mailbox.message(self.path.keys["messages"], self.folder(mailbox))
+        young = mailbox.now() - message.created < _YOUNG
+        if young and self.state.nuisance.strike("unfound", mailbox.address):
+            raise GraphFault(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+        return message
 
     def may(self, needed: frozenset[str]) -> bool:
         """Tell whether the app has one of the permissions needed."""
         return not needed.isdisjoint(self.caller.roles)
 
     def require(self, needed: frozenset[str]) -> None:
-        """Refuse an app that has none of the permissions needed."""
-        if not self.may(needed):
+        """Refuse an app that has none of the permissions needed, if any is."""
+        if needed and not self.may(needed):
             raise access_denied()
 
     @property
@@ -115,13 +132,14 @@ class Call:
 
     def answer(self, body: dict[str, Any], *, status: int = 200) -> web.Response:
         """Answer with JSON."""
-        return self._confirmed(json_answer(self.request, body, status=status))
+        return self.confirmed(json_answer(self.request, body, status=status))
 
     def answer_bytes(self, data: bytes, content_type: str) -> web.Response:
         """Answer with content as it is."""
-        return self._confirmed(bytes_answer(self.request, data, content_type))
+        return self.confirmed(bytes_answer(self.request, data, content_type))
 
-    def _confirmed(self, response: web.Response) -> web.Response:
+    def confirmed(self, response: web.Response) -> web.Response:
+        """Say in an answer which preferences were applied."""
         if self.prefer.applied:
             response.headers["Preference-Applied"] = self.prefer.applied
         return response
@@ -141,6 +159,18 @@ Operations = dict[tuple[str, str], Operation]
 @lru_cache(maxsize=64)
 def _folded(scope: frozenset[str]) -> frozenset[str]:
     return frozenset(one.lower() for one in scope)
+
+
+def check_condition(mailbox: Mailbox) -> None:
+    """Refuse what a mailbox cannot answer in its present condition (contract of Exchange's error codes)."""
+    if not mailbox.licensed:
+        raise GraphFault(
+            404,
+            "MailboxNotEnabledForRESTAPI",
+            "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+        )
+    if mailbox.moving:
+        raise GraphFault(503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later.")
 
 
 def not_supported(what: str) -> GraphFault:

@@ -106,9 +106,11 @@ class Folder(Tracked):
 
     def walk(self) -> Iterator[Folder]:
         """Yield this folder and all below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        pending = [self]
+        while pending:
+            folder = pending.pop()
+            yield folder
+            pending.extend(reversed(folder.children))
 
     def lies_in(self) -> list[Folder]:
         """Return this folder and what it lies in, innermost first."""

@@ -125,14 +125,12 @@ class Limits:
         if meter.add(now) > self.app_requests:
             self._refuse("ApplicationRequests", meter.wait(now))
 
-    def check(self, use: Use, now: float, uploaded: int) -> None:
+    def check(self, use: Use, now: float) -> None:
         """Count a request to a mailbox; raises Throttled."""
         if use.requests.add(now) > self.requests:
             self._refuse("MailboxRequests", use.requests.wait(now))
         if use.in_flight >= self.in_flight:
             self._refuse("MailboxConcurrency", 1)
-        if uploaded:
-            self.check_upload(use, now, uploaded)
 
     def check_upload(self, use: Use, now: float, uploaded: int) -> None:
         """Count uploaded bytes; raises Throttled."""

@@ -34,6 +34,8 @@ class Mailbox:
         moving: It is being moved to another database: nothing works for now.
         late: Mail delivered that nobody can see yet, with the time it appears.
         corrupt: Item numbers of messages that cannot be read, for good: add to it, and Graph answers 500 for them.
+        writing: Item numbers of messages a write to which is under way; each takes `write_time` seconds at least.
+        lookup: Finds messages by what lies on disk.
         largest_message: Bytes a mail may have to be sent or to take another attachment (EXOPS Set-Mailbox).
     """
 
@@ -59,6 +61,8 @@ class Mailbox:
         self.late: list[tuple[float, StoredMessage]] = []
         self.corrupt: set[int] = set()
         self.largest_message = 35 * 1024 * 1024
+        self.writing: set[int] = set()
+        self.write_time = 0.002
         self.lookup = Lookup(self)
         self._clock = clock
         self._changed = changed
@@ -94,6 +98,16 @@ class Mailbox:
         folder = self.folders.create(display_name, parent, hidden=hidden)
         self._changed(self)
         return folder
+
+    def rename_folder(self, folder: Folder, display_name: str) -> None:
+        """Give a folder another name; raises FolderExists or FixedFolder."""
+        self.folders.rename(folder, display_name)
+        self._changed(self)
+
+    def move_folder(self, folder: Folder, parent: Folder) -> None:
+        """Put a folder under another; its id stays. Raises FolderExists, FixedFolder or WrongPlace."""
+        self.folders.move(folder, parent)
+        self._changed(self)
 
     def copy_folder(self, folder: Folder, parent: Folder) -> Folder:
         """Copy a folder with everything in it, under another name where its own is taken; raises WrongPlace."""

@@ -37,6 +37,7 @@ class Nuisance:
         noise: A round tells a message that nobody touched.
         leak: A chain that wants one kind of change is told another kind too.
         late: Delivered mail shows only after a delay of `late_seconds`, from and to.
+        unfound: A message delivered moments ago is not found by its id (microsoft-graph-docs#11068).
         move_race: The default id that a move answered is not the one that is listed later.
         forget: The chain of a link is evicted: 410 ``SyncStateNotFound``.
         reset: All chains of the folder are reset: 410 ``ResyncRequired`` with a Location.
@@ -55,6 +56,7 @@ class Nuisance:
     leak: float = 0.0
     late: float = 0.0
     late_seconds: tuple[float, float] = (1.0, 5.0)
+    unfound: float = 0.0
     move_race: float = 0.0
     forget: float = 0.0
     reset: float = 0.0

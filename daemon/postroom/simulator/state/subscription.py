@@ -22,6 +22,8 @@ LARGEST_NUMBER = 1000
 """Active subscriptions a mailbox has at most, of all apps together (LEARN change-notifications-overview)."""
 
 Kind = Literal["created", "updated", "deleted"]
+LifecycleEvent = Literal["reauthorizationRequired", "subscriptionRemoved", "missed"]
+"""What can become of a subscription (change-notifications-lifecycle-events.md)."""
 
 
 class Event(NamedTuple):
@@ -43,7 +45,6 @@ class Subscription:
         passes: Tells whether a message passes its ``$filter``; None without one.
         matched: With a filter, the items that pass it.
         seen: Sequence number up to which changes were told.
-        authorised_until: When the app has to say again that it may; a lifecycle notification asks for it.
     """
 
     id: str
@@ -107,24 +108,43 @@ class Subscription:
 
 
 class Subscriptions:
-    """All subscriptions of the tenant."""
+    """All subscriptions of the tenant.
+
+    Attributes:
+        allowed_hosts: Hosts besides this machine that may be notified.
+        on_lifecycle: Called with a subscription and the event its app is to be told.
+        retry_for: Seconds for which a notification that nobody takes is tried again, beginning `retry_first` seconds
+            after the first attempt.
+        delivered: Notifications taken by their receiver; `dropped` those given up.
+    """
 
     def __init__(self) -> None:
         self._by_id: dict[str, Subscription] = {}
+        self._by_mailbox: dict[str, dict[str, Subscription]] = {}
+        self.allowed_hosts: set[str] = set()
+        self.on_lifecycle: list[Callable[[Subscription, str], None]] = []
+        self.retry_first = 1.0
+        self.retry_for = 4 * 3600.0
+        self.delivered = self.dropped = 0
 
     @property
     def all(self) -> Mapping[str, Subscription]:
         """All of them, by id."""
         return MappingProxyType(self._by_id)
 
-    def add(self, subscription: Subscription) -> None:
-        """Take one in; raises TooManySubscriptions."""
-        if sum(one.mailbox is subscription.mailbox for one in self._by_id.values()) >= LARGEST_NUMBER:
+    def check_number(self, mailbox: Mailbox) -> None:
+        """Refuse a mailbox that has as many as it may; raises TooManySubscriptions."""
+        if len(self.about(mailbox)) >= LARGEST_NUMBER:
             raise TooManySubscriptions(
                 f"The mailbox has reached its limit of {LARGEST_NUMBER} active subscriptions, of all applications."
             )
+
+    def add(self, subscription: Subscription) -> None:
+        """Take one in; raises TooManySubscriptions."""
+        self.check_number(subscription.mailbox)
         subscription.begin()
         self._by_id[subscription.id] = subscription
+        self._by_mailbox.setdefault(subscription.mailbox.id, {})[subscription.id] = subscription
 
     def find(self, subscription_id: str, app_id: str) -> Subscription:
         """Find one of an app's; raises UnknownSubscription."""
@@ -139,13 +159,21 @@ class Subscriptions:
 
     def about(self, mailbox: Mailbox) -> list[Subscription]:
         """Return the subscriptions to a mailbox."""
-        return [one for one in self._by_id.values() if one.mailbox is mailbox]
+        return list(self._by_mailbox.get(mailbox.id, {}).values())
 
     def remove(self, subscription: Subscription) -> None:
         """Forget one."""
         self._by_id.pop(subscription.id, None)
+        self._by_mailbox.get(subscription.mailbox.id, {}).pop(subscription.id, None)
 
     def expire(self, now: float) -> None:
         """Forget those whose time is over."""
         for one in [one for one in self._by_id.values() if one.expires <= now]:
             self.remove(one)
+
+    def announce(self, subscription: Subscription, event: LifecycleEvent) -> None:
+        """Tell a subscription's app what became of it; after ``subscriptionRemoved`` it is gone."""
+        if event == "subscriptionRemoved":
+            self.remove(subscription)
+        for listener in self.on_lifecycle:
+            listener(subscription, event)

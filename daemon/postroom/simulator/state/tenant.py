@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from postroom.simulator.state.bounce import non_delivery_report
 from postroom.simulator.state.content import Contents
 from postroom.simulator.state.errors import UnknownMailbox
 from postroom.simulator.state.headers import header_end
@@ -15,7 +16,9 @@ from postroom.simulator.state.limits import Limits
 from postroom.simulator.state.mailbox import Mailbox
 from postroom.simulator.state.message import Envelope, StoredMessage
 from postroom.simulator.state.nuisance import Nuisance
+from postroom.simulator.state.sender import without_fields
 from postroom.simulator.state.spool import Spool
+from postroom.simulator.state.upload import Uploads
 from postroom.simulator.state.subscription import Subscriptions
 
 
@@ -27,7 +30,8 @@ class TenantState:
         clock: Returns the time, aware.
 
     Attributes:
-        on_change: Called with the mailbox after every change of it.
+        uploads: Large attachments on their way.
+        on_change: Called with the mailbox after every change of it; `on_close` when the tenant closes.
         nuisance: What change tracking makes worse than it has to be.
         limits: How much one app may ask of one mailbox.
         cloud: ``global``, ``usgov`` or ``china``; the last two lack some functions (CSDL Fairfax, Mooncake).
@@ -40,9 +44,11 @@ class TenantState:
         self._spool = Spool(directory / "mail.spool")
         self._contents = Contents(self._spool)
         self._clock = clock
+        self.uploads = Uploads(self._contents, clock)
         self._by_address: dict[str, Mailbox] = {}
         self._by_id: dict[str, Mailbox] = {}
         self.on_change: list[Callable[[Mailbox], None]] = []
+        self.on_close: list[Callable[[], None]] = []
         self.nuisance = Nuisance()
         self.limits = Limits()
         self.cloud: Literal["global", "usgov", "china"] = "global"
@@ -88,16 +94,27 @@ class TenantState:
         delay = self.nuisance.delay(mailbox.address)
         return mailbox.add(raw, mailbox.folder(folder), received=received, delay=delay)
 
-    def transport(self, raw: bytes, envelope: Envelope) -> None:
-        """Deliver a sent mail to those of its recipients that have a mailbox here; nobody sees the Bcc field."""
+    def transport(self, raw: bytes, envelope: Envelope, sender: Mailbox | None = None) -> None:
+        """Deliver a sent mail to those of its recipients that have a mailbox here; nobody sees the Bcc field.
+
+        Those who should have one and do not are reported to the sender's inbox. Mail to other domains goes nowhere.
+        """
         addresses = dict.fromkeys(recipient.address.lower() for recipient in envelope.recipients)
         visible = without_bcc(raw)
         for address in addresses:
             if address in self._by_address:
                 self.deliver_mime(address, visible)
+        missing = [address for address in addresses if address not in self._by_address]
+        if sender is not None and missing:
+            domains = {known.rpartition("@")[2] for known in self._by_address}
+            for address in missing:
+                if address.rpartition("@")[2] in domains:
+                    self.deliver_mime(sender.address, non_delivery_report(visible, envelope, sender, address))
 
     def close(self) -> None:
         """Let go of the file on disk; without it that happens when the object goes."""
+        for listener in self.on_close:
+            listener()
         self._spool.close()
 
     def _changed(self, mailbox: Mailbox) -> None:
@@ -108,11 +125,4 @@ class TenantState:
 def without_bcc(raw: bytes) -> bytes:
     """Return a mail without its Bcc field, every other byte as it was."""
     end = header_end(raw)
-    kept: list[bytes] = []
-    dropping = False
-    for line in raw[:end].splitlines(keepends=True):
-        if not line.startswith((b" ", b"\t")):
-            dropping = line[:4].lower() == b"bcc:"
-        if not dropping:
-            kept.append(line)
-    return b"".join(kept) + raw[end:]
+    return without_fields(raw[:end], (b"bcc",)) + raw[end:]
