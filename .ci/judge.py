@@ -1,24 +1,28 @@
-#!/usr/bin/env python3
-"""Judge recorded exchanges: judge JUDGE.py DIRECTORY. Each NAME.jsonl has its base URL in NAME.base.
+"""Judge recorded exchanges: judge.py JUDGE DIRECTORY. Each NAME.jsonl has its base URL in NAME.base.
 
 Prints each finding; exit 1 when there is one, or when nothing was recorded.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 
-def load(path):
+def load(path: str) -> ModuleType:
     """Import the judge from its file."""
     spec = importlib.util.spec_from_file_location("judge", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def main(judge_file, directory):
+def main(judge_file: str, directory: str) -> int:
     """Judge every exchange and say how it went."""
     judge = load(judge_file).Judge()
     count = bad = 0
@@ -29,7 +33,8 @@ def main(judge_file, directory):
             findings = [each for each in judge.exchange(exchange) if not each.startswith("note:")]
             count, bad = count + 1, bad + bool(findings)
             for finding in findings:
-                print(f"{record.stem}: {exchange['method']} {exchange['url'][:150]} {exchange.get('status')}\n    {finding}")
+                print(f"{record.stem}: {exchange['method']} {exchange['url'][:150]} {exchange.get('status')}")
+                print(f"    {finding}")
     print(f"{count} exchanges judged, {bad} bad")
     return 1 if bad or not count else 0
 
