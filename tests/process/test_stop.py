@@ -78,3 +78,4 @@ async def test_a_stop_cuts_a_start_short_that_waits_for_the_login_host(config, e
         began = time.monotonic()
         assert await running.stopped() == 0
         assert time.monotonic() - began < 5.0
+        assert [line["event"] for line in running.err.log] == ["stopped"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import socket
 
 import pytest
 
+from postroom.cli.online import online
 from postroom.errors import ExitCode
 from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.server import SimulatedTenant
 from postroom.simulator.tls import write_private
 from support.command import invoke
+from support.daemon import load_config
 
 MAILBOXES = ("a@contoso.example", "b@contoso.example")
 
@@ -54,6 +58,20 @@ async def test_what_works_is_ready(config):
     people = await invoke("check", "-c", path, "--online")
     assert "ready (2 mailboxes, 2 rules, 1 handler; 0 errors, 0 warnings)" in people.out
     assert people.err == ""
+
+
+class Terminal(io.StringIO):
+    """A standard error that somebody watches."""
+
+    def isatty(self):
+        return True
+
+
+async def test_a_person_at_a_terminal_sees_how_far_it_is(config, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    with contextlib.redirect_stderr(Terminal()) as stream:
+        assert await online(load_config(config())) == []
+    assert "4 of 4 folders looked up" in stream.getvalue()
 
 
 async def test_every_mailbox_and_folder_that_fails_is_named_with_the_remedy_and_the_id_to_quote(config):
