@@ -149,7 +149,7 @@ class App:
     async def _watch(self, generation: Generation) -> None:
         """Take over the folders of a generation."""
         found = await pollers(
-            generation, journal=self.journal, clock=self._clock, report=self.report, dispatched=self._work_came
+            generation, journal=self.journal, clock=self._clock, report=self.report, dispatcher=self.dispatcher
         )
         health = self.report.health
         health.watch({(each.folder.mailbox, each.folder.name): max(5 * poll, 60.0) for each, poll in found})

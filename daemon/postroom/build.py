@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from postroom.graph.mail import MailboxMail
 from postroom.graph.session import handler_session
 from postroom.graph.token import TokenSource
 from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.poll import FolderPoller
 from postroom.ports import Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
@@ -127,7 +128,7 @@ def _words(error: Exception) -> str:
 
 
 async def pollers(
-    generation: Generation, *, journal: Journal, clock: Clock, report: Report, dispatched: Callable[[], None]
+    generation: Generation, *, journal: Journal, clock: Clock, report: Report, dispatcher: Dispatcher
 ) -> list[tuple[FolderPoller, float]]:
     """Return a poller for each watched folder, continuing from its stored link, with its interval in seconds."""
     now = clock.now()
@@ -149,7 +150,7 @@ async def pollers(
                 report=report,
                 page_size=config.limits.page_size,
                 delta=config.tenants[mailbox.tenant].cloud.delta,
-                dispatched=dispatched,
+                dispatcher=dispatcher,
             ),
             mailbox.poll,
         )

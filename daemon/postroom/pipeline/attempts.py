@@ -58,7 +58,7 @@ class Attempts:
 
     Attributes:
         finished: Settlements that the journal does not have yet; whoever stores them takes them out.
-        busy: Handler name -> how many of its deliveries run.
+        busy: Handler name -> how many places are taken: by deliveries that run, and by those a page may bring.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Attempts:
         self._waiting: dict[asyncio.Task[None], _Attempt] = {}
 
     def __bool__(self) -> bool:
-        """Say whether anything runs or waits to be stored."""
-        return bool(self._waiting or self._queue or self.finished)
+        """Say whether anything runs, is about to, or waits to be stored."""
+        return bool(self.finished) or any(self.busy.values())
 
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""

@@ -1,9 +1,13 @@
-"""Claim what is due, have it run, settle it: one transaction a turn does both ends."""
+"""Claim what is due, have it run, settle it: one transaction a turn does both ends.
+
+What a page brings while there is room is claimed with the page, and only handed over here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
@@ -14,12 +18,20 @@ from postroom.pipeline.desk import Desk, share
 from postroom.pipeline.settle import conclude
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
-from postroom.ports import ActionRequest, Clock, Journal, Report, Siblings
+from postroom.ports import ActionRequest, Clock, Journal, PageResult, Report, Siblings
 
 SUBJECT = "journal"
 
 PROGRESS = "deliveries"
 """What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Room that is kept for the deliveries of a page, on the desk that will run them."""
+
+    desk: Desk
+    room: Mapping[str, int]
 
 
 class Dispatcher:
@@ -28,7 +40,7 @@ class Dispatcher:
     Args:
         desk: Replaced through the attribute of this name when the configuration is reloaded.
         bind_log: Makes the bound logger for a delivery.
-        acted: Called when a settlement may have recorded mail actions.
+        acted: Called when mail actions were recorded.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class Dispatcher:
         self._turns = 0
         self._fruitless = 0
         self._claiming = True
+        self._concluded = False
 
     async def run(self) -> None:
         """Turn after turn, until `stop` has been called and everything is settled.
@@ -81,6 +94,29 @@ class Dispatcher:
         await self._attempts.stop(limit)
         self.wake.set()
 
+    def reserve(self, wanted: Mapping[str, int]) -> Places:
+        """Keep places for a page that is about to bring so many deliveries for each handler; `take` gives them back.
+
+        They are at most half of those that are left, so that who waits for one is not kept out by those who come.
+        """
+        desk, busy = self.desk, self._attempts.busy
+        free = desk.free(busy) if self._claiming else {}
+        fitting = {name: min(count, free[name]) for name, count in wanted.items() if name in free}
+        room = share(fitting, desk.left(busy) // 2, self._turns)
+        busy.update(room)
+        desk.begin()  # a reload in the meantime must not put away what is about to be used
+        return Places(desk, room)
+
+    def take(self, places: Places, page: PageResult) -> None:
+        """Run what was claimed with a page, and hear what else it brought."""
+        self._attempts.busy.subtract(places.room)
+        self._start(places.desk, page.claimed, self._clock.now())
+        places.desk.end()
+        if page.deliveries > len(page.claimed) or not self._claiming:
+            self.wake.set()
+        if page.actions:
+            self._acted()
+
     async def _turn(self, room: Mapping[str, int], now: datetime, *, squeezed: bool) -> None:
         settled = list(self._attempts.finished)
         desk = self.desk
@@ -97,7 +133,8 @@ class Dispatcher:
         finally:
             desk.end()
         self._report.recovered(SUBJECT)
-        if settled:
+        if self._concluded or any(item.verdict.actions for item in settled):
+            self._concluded = False
             self._acted()
         self._turns += 1
         self._fruitless = 0 if claimed else self._fruitless + 1
@@ -113,4 +150,6 @@ class Dispatcher:
             self._attempts.give_back(claimed, now)
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
-        return conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))
+        requests = conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))
+        self._concluded = self._concluded or bool(requests)
+        return requests

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired
+from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.walk import RoundResult, Walk
 from postroom.ports import Clock, Journal, Mail, Report, WatchedFolder
@@ -30,7 +31,7 @@ class FolderPoller:
     Args:
         folder: The folder as the journal knows it.
         delta: False where the cloud has no message delta.
-        dispatched: Called after a commit that made deliveries or mail actions.
+        dispatcher: Who runs the deliveries that the pages bring; without, they wait in the journal.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class FolderPoller:
         report: Report,
         page_size: int,
         delta: bool = True,
-        dispatched: Callable[[], None] = lambda: None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self._examiner = Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
         self._walk = Walk(
@@ -55,7 +56,7 @@ class FolderPoller:
             clock=clock,
             report=report,
             page_size=page_size,
-            dispatched=dispatched,
+            dispatcher=dispatcher,
         )
         self.subject = self._walk.subject
         self._mail = mail

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from postroom.errors import Unavailable
 from postroom.pipeline import listing
+from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.limits import within
 from postroom.ports import Clock, Journal, Mail, Page, PageCommit, PageResult, Report, WatchedFolder
@@ -61,7 +63,7 @@ class Walk:
         clock: Clock,
         report: Report,
         page_size: int,
-        dispatched: Callable[[], None],
+        dispatcher: Dispatcher | None,
     ) -> None:
         self.folder = folder
         self.subject = f"mailbox {folder.mailbox}/{folder.name}"
@@ -72,7 +74,7 @@ class Walk:
         self._clock = clock
         self._report = report
         self._page_size = page_size
-        self._dispatched = dispatched
+        self._dispatcher = dispatcher
 
     async def run(self, folder_id: str) -> RoundResult:
         """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of the one that is stored."""
@@ -136,11 +138,23 @@ class Walk:
             return PageResult()
         commit = PageCommit(after.key, messages, link, after.walk, self._clock.now(), after.mode, after.floor)
         async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
-            result = await self._journal.commit_page(commit)
+            # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
+            result = await asyncio.shield(asyncio.create_task(self._commit(commit)))
         self.folder = after
         self._report.progress(self.subject)
-        if result.deliveries or result.actions:
-            self._dispatched()
+        return result
+
+    async def _commit(self, page: PageCommit) -> PageResult:
+        """Commit a page, with places for its deliveries, and hand over what came of it."""
+        if self._dispatcher is None:
+            return await self._journal.commit_page(page)
+        rules = (rule for new in page.messages if new.dispatch and not new.failure for rule in new.rules)
+        places = self._dispatcher.reserve(Counter(handler for rule in rules for handler in rule.handlers))
+        result = PageResult()
+        try:
+            result = await self._journal.commit_page(replace(page, room=places.room))
+        finally:
+            self._dispatcher.take(places, result)
         return result
 
     def _unavailable(self, what: str) -> Unavailable:

@@ -12,7 +12,9 @@ from postroom.errors import JournalError
 from postroom.model import Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
 from postroom.pipeline.attempts import GRACE, OVERDRAWN
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
+from postroom.testing import make_message
 from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Scripted, counted, deliver, desk, opened, until
 
 
@@ -97,7 +99,7 @@ async def test_what_is_due_runs_and_is_settled(dispatching, *, journal, folder, 
 
     async with dispatching(opened("erp", handler)) as dispatcher:
         await settled(journal, 3)
-        assert dispatcher.said_acted
+        assert not dispatcher.said_acted
 
     assert sorted(handler.ran) == sorted((message.id, 1) for message in messages)
     assert {(row["state"], row["attempt"], row["note"]) for row in await rows()} == {("done", 1, "saved")}
@@ -444,11 +446,12 @@ async def test_then_follows_only_when_all_deliveries_are_done(dispatching, journ
     await deliver(journal, folder, clock, "erp", "log")
     work, release = hanging()
 
-    async with dispatching(opened("erp", Scripted(work)), opened("log"), rules=[RULE]):
+    async with dispatching(opened("erp", Scripted(work)), opened("log"), rules=[RULE]) as dispatcher:
         await settled(journal, 1)
         assert await requested(journal, clock) == []
         release.set()
         await settled(journal, 2)
+        await until(lambda: bool(dispatcher.said_acted))
 
     assert await requested(journal, clock) == [("rule all then", RULE.then)]
 
@@ -466,8 +469,9 @@ async def test_on_failure_follows_when_one_delivery_is_dead(dispatching, journal
 async def test_actions_a_handler_asks_for_are_recorded_with_its_settlement(dispatching, journal, folder, clock):
     await deliver(journal, folder, clock, "erp")
 
-    async with dispatching(opened("erp", Scripted(lambda *_: Done(actions=[MarkRead()])))):
+    async with dispatching(opened("erp", Scripted(lambda *_: Done(actions=[MarkRead()])))) as dispatcher:
         await settled(journal, 1)
+        await until(lambda: bool(dispatcher.said_acted))
 
     assert await requested(journal, clock) == [("handler erp", (MarkRead(),))]
 
@@ -535,3 +539,44 @@ async def test_many_quick_deliveries_take_few_turns(dispatching, journal: Failin
         await settled(journal, 500)
 
     assert journal.calls["turn"] < 30
+
+
+async def test_a_page_is_kept_half_of_the_places_at_most(dispatching):
+    async with dispatching(opened("erp", concurrency=10), opened("log", concurrency=3), concurrency=16) as dispatcher:
+        first = dispatcher.reserve({"erp": 50, "log": 1, "gone": 7})
+        second = dispatcher.reserve({"erp": 50})
+
+        assert (first.room, second.room) == ({"erp": 7, "log": 1}, {"erp": 3})
+        for places in (first, second):
+            dispatcher.take(places, PageResult())
+        assert dispatcher.desk.idle.is_set()
+
+
+async def test_a_page_never_gets_the_last_place(dispatching, journal, folder, clock):
+    async with dispatching(opened("erp"), concurrency=1) as dispatcher:
+        places = dispatcher.reserve({"erp": 1})
+        dispatcher.take(places, PageResult())
+
+    assert places.room == {}
+
+
+async def test_what_was_claimed_with_a_page_while_stopping_is_given_back(dispatching, journal, folder, clock, rows):
+    handler = Scripted()
+    async with dispatching(opened("erp", handler)) as dispatcher:
+        places = dispatcher.reserve({"erp": 1})
+        await dispatcher.stop(0)
+        new = NewMessage(make_message(), (MatchedRule("all", ("erp",)),))
+        result = await journal.commit_page(
+            PageCommit(folder.key, [new], "link", "round", clock.now(), room=places.room)
+        )
+        assert await state(rows) == [("running", 1)]
+        dispatcher.take(places, result)
+
+    assert handler.ran == []
+    assert await state(rows) == [("ready", 0)]
+
+
+async def test_actions_that_came_with_a_page_are_told(dispatching):
+    async with dispatching(opened("erp")) as dispatcher:
+        dispatcher.take(dispatcher.reserve({}), PageResult(actions=1))
+        assert dispatcher.said_acted

@@ -22,6 +22,7 @@ from postroom.errors import (
     Unavailable,
 )
 from postroom.model import Delete, Details
+from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
 from postroom.pipeline.poll import DELTA_RETRY, STORM, FolderPoller
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
@@ -29,7 +30,7 @@ from postroom.ports import Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
 from postroom.testing import make_message
 from postroom.testing.clock import START
-from support.pipeline import ALWAYS, MAILBOX, mail_at, page
+from support.pipeline import ALWAYS, MAILBOX, desk, mail_at, opened, page, until
 
 EVERYTHING = Rule("all", ALWAYS, ("erp",))
 SPAM = Rule("spam", HeaderIs("X-Spam", (Pattern.parse("yes"),)), ("quarantine",))
@@ -99,16 +100,72 @@ async def test_a_round_that_changes_nothing_is_not_written(poller_of, mail, jour
     assert not journal.calls["commit_page"]
 
 
-async def test_work_is_announced_only_when_there_is_some(poller_of, mail):
+@pytest.fixture
+def dispatcher(journal, clock, notes):
+    """A dispatcher that does not run: it only keeps places and takes what comes."""
+    return Dispatcher(
+        desk(opened("erp", concurrency=10)),
+        journal=journal,
+        clock=clock,
+        report=notes,
+        bind_log=lambda _: None,
+        acted=lambda: None,
+    )
+
+
+async def test_work_is_announced_only_when_there_is_some(poller_of, mail, dispatcher):
     mail.script(None, page(mail_at(0), delta_link="D1"))
     mail.script("D1", page(delta_link="D2"))
     announced = []
-    poller = poller_of(dispatched=lambda: announced.append(1))
+    dispatcher.desk.handlers = {}
+    dispatcher.wake.set = lambda: announced.append(1)
+    poller = poller_of(dispatcher=dispatcher)
 
     await poller.round()
     await poller.round()
 
     assert announced == [1]
+
+
+async def test_what_a_page_brings_runs_without_being_claimed_again(poller_of, mail, journal, dispatcher):
+    mail.script(None, page(mail_at(0), mail_at(1), next_link="L1"))
+    mail.script("L1", page(mail_at(2), delta_link="D1"))
+    await poller_of(dispatcher=dispatcher).round()
+    handler = dispatcher.desk.handlers["erp"].handler
+    await until(lambda: len(handler.ran) == 3)
+
+    assert [attempt for _, attempt in handler.ran] == [1, 1, 1]
+    assert await deliveries(journal) == {"deliveries.running": 3}
+    assert not journal.calls["turn"]
+
+
+async def test_a_page_whose_round_was_cut_off_is_run_all_the_same(poller_of, mail, journal, dispatcher):
+    mail.script(None, page(mail_at(0), delta_link="D1"))
+    stored, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold():
+        stored.set()
+        await go_on.wait()
+
+    journal.after["commit_page"] = hold
+    task = asyncio.create_task(poller_of(dispatcher=dispatcher).round())
+    await stored.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    go_on.set()
+
+    await until(lambda: len(dispatcher.desk.handlers["erp"].handler.ran) == 1)
+
+
+async def test_a_page_that_could_not_be_stored_gives_its_places_back(poller_of, mail, journal, dispatcher):
+    mail.script(None, page(mail_at(0), delta_link="D1"))
+    journal.failures["commit_page"].append(JournalError("The disk is full."))
+
+    with pytest.raises(JournalError):
+        await poller_of(dispatcher=dispatcher).round()
+
+    assert dispatcher.reserve({"erp": 10}).room == {"erp": 10}
+    assert not dispatcher.desk.idle.is_set()
 
 
 async def test_mail_from_before_the_floor_is_remembered_and_never_delivered(poller_of, mail, folder, journal):
