@@ -22,6 +22,7 @@ def message(wire: WireMessage, mailbox: str, folder: str) -> Message | None:
     received = wire.received_date_time
     if received is None or not wire.id:
         return None
+    sender = _address(wire.from_)
     return Message(
         id=wire.id,
         mailbox=mailbox,
@@ -31,8 +32,8 @@ def message(wire: WireMessage, mailbox: str, folder: str) -> Message | None:
         internet_message_id=wire.internet_message_id or "",
         conversation_id=wire.conversation_id or "",
         subject=wire.subject or "",
-        sender=_address(wire.from_),
-        sent_from=_address(wire.sender),
+        sender=sender,
+        sent_from=sender if wire.sender == wire.from_ else _address(wire.sender),
         to=_addresses(wire.to_recipients or None),
         cc=_addresses(wire.cc_recipients),
         reply_to=_addresses(wire.reply_to),

@@ -40,6 +40,7 @@ class Examiner:
         self._clock = clock
         self._report = report
         self._failures: Counter[str] = Counter()
+        self._matched: dict[tuple[str, ...], tuple[MatchedRule, ...]] = {}
 
     async def examine(self, folder: WatchedFolder, entries: Sequence[Entry]) -> list[NewMessage]:
         """Return what is to be stored of a page; `@removed` is only a hint (message-delta docs).
@@ -66,7 +67,15 @@ class Examiner:
         if folder.walk == "full" and folder.floor is not None and message.received_at < folder.floor:
             return NewMessage(message, dispatch=False)
         routing = route(message, self._rules, now)
-        return None if routing.missing else NewMessage(message, as_matched(routing.matched))
+        return None if routing.missing else NewMessage(message, self._as_matched(routing.matched))
+
+    def _as_matched(self, rules: tuple[Rule, ...]) -> tuple[MatchedRule, ...]:
+        """Return what is stored of these rules; most mail matches as other mail did, and shares it."""
+        names = tuple([rule.name for rule in rules])
+        matched = self._matched.get(names)
+        if matched is None:
+            matched = self._matched[names] = as_matched(rules)
+        return matched
 
     async def _look(self, folder: WatchedFolder, entries: Sequence[Entry], now: datetime) -> list[NewMessage]:
         """Read what is missing of those that are new; updates of known mail need nothing."""
@@ -105,7 +114,7 @@ class Examiner:
         try:
             details = await self._twice(lambda: self._mail.details(message.id, routing.missing))
         except NotFound:
-            return NewMessage(message, as_matched(routing.matched))
+            return NewMessage(message, self._as_matched(routing.matched))
         routing = route(message, self._rules, now, details)
         if routing.missing:
             raise Refused(
@@ -113,7 +122,7 @@ class Examiner:
                 remedy="Look at the rule: it asks for something this mail does not have.",
                 mailbox=message.mailbox,
             )
-        return NewMessage(message, as_matched(routing.matched))
+        return NewMessage(message, self._as_matched(routing.matched))
 
     async def _twice(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read something, and when it is not there once more a little later."""

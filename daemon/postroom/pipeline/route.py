@@ -12,6 +12,8 @@ from postroom.pipeline.reasons import why
 from postroom.ports import Detail, MatchedRule
 from postroom.rule import Rule
 
+NOTHING = frozenset[Detail]()
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -68,7 +70,7 @@ def route(message: Message, rules: Sequence[Rule], now: datetime, details: Detai
             if rule.stop:
                 # An undecided rule before this one may stop first: then nothing here is final, and `missing` says so.
                 break
-    missing = frozenset[Detail]().union(*(needs(rule.when, facts) for rule in undecided))
+    missing = frozenset[Detail]().union(*(needs(rule.when, facts) for rule in undecided)) if undecided else NOTHING
     return Routing(tuple(matched), tuple(undecided), missing, facts, rules)
 
 
