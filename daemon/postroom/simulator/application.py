@@ -8,7 +8,7 @@ from aiohttp import web
 
 from postroom.simulator.entra import BearerRefused, Entra, entra_routes
 from postroom.simulator.faults import FaultPlan, fault_middleware
-from postroom.simulator.graph import Caller, GraphFault, graph_middlewares, graph_routes
+from postroom.simulator.graph import UPLOADS, Caller, GraphFault, graph_middlewares, graph_routes, upload_application
 from postroom.simulator.record import Record, recording_middleware
 from postroom.simulator.state import TenantState
 
@@ -26,6 +26,7 @@ def application(state: TenantState, entra: Entra, faults: FaultPlan, record: Rec
     graph.add_routes(graph_routes(state, authoriser(entra)))
     whole = web.Application(middlewares=[fault_middleware(faults), *recorder], client_max_size=LARGEST_REQUEST)
     whole.add_subapp(GRAPH, graph)
+    whole.add_subapp(UPLOADS, upload_application(state))
     whole.add_routes(entra_routes(entra))
     return whole
 

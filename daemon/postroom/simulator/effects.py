@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import SupportsBytes
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -189,10 +190,11 @@ def reset(request: web.Request) -> None:
 async def _begin(request: web.Request, whole: web.StreamResponse, part: float) -> web.StreamResponse:
     """Send the headers of an answer and the first part of its body; an answer already streamed is left as it is."""
     body = whole.body if isinstance(whole, web.Response) else None
-    if whole.prepared or not isinstance(body, bytes | bytearray):
+    if whole.prepared or not isinstance(body, SupportsBytes | bytearray):
         return whole
+    body = bytes(body)
     response = web.StreamResponse(status=whole.status, headers=whole.headers)
     response.content_length = len(body)
     await response.prepare(request)
-    await response.write(bytes(body[: int(len(body) * part)]))
+    await response.write(body[: int(len(body) * part)])
     return response

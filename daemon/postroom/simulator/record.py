@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, SupportsBytes
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -37,7 +37,7 @@ def recording_middleware(record: Record, prefix: str) -> Middleware:
 def _exchange(request: web.Request, body: bytes, response: web.StreamResponse) -> dict[str, Any]:
     """Take an exchange down; the token stays out, and a compressed answer is unpacked."""
     answer = response.body if isinstance(response, web.Response) else None
-    answered = bytes(answer) if isinstance(answer, bytes | bytearray) else b""
+    answered = bytes(answer) if isinstance(answer, SupportsBytes | bytearray) else b""
     headers = _headers(response.headers)
     if headers.pop("Content-Encoding", "") == "gzip":
         answered = gzip.decompress(answered)

@@ -10,7 +10,8 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from postroom.simulator.graph import Caller, graph_middlewares, graph_routes
+from postroom.simulator.application import LARGEST_REQUEST
+from postroom.simulator.graph import UPLOADS, Caller, graph_middlewares, graph_routes, upload_application
 from postroom.simulator.state import TenantState
 
 ADDRESS = "ann@contoso.example"
@@ -73,7 +74,8 @@ class Graph:
         self.exchanges = []
         self.caller = Caller("app", ALL_ROLES, None)
 
-    async def __call__(self, method, path, *, prefer=(), headers=None, body=None, data=None):
+    async def __call__(self, method, path, *, prefer=(), headers=None, body=None, data=None, judged=True):
+        """Ask; `judged` is False for a request that the published contract does not know."""
         url = path if path.startswith("http") else f"{self.root}/users/{ADDRESS}{path}"
         sent = dict(headers or {})
         if prefer:
@@ -82,7 +84,8 @@ class Graph:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         async with self.session.request(method, _verbatim(url), headers=sent, data=data, allow_redirects=False) as got:
             answer = Answer(got.status, got.headers, await got.read())
-        self.exchanges.append(_exchange(method, url, sent, data, answer))
+        if judged:
+            self.exchanges.append(_exchange(method, url, sent, data, answer))
         return answer
 
     async def get(self, path, **more):
@@ -130,10 +133,12 @@ def keep_exchanges():
 
 @pytest.fixture
 async def graph(state, keep_exchanges):
-    application, served = web.Application(), web.Application(middlewares=graph_middlewares())
+    application = web.Application(client_max_size=LARGEST_REQUEST)
+    served = web.Application(middlewares=graph_middlewares(), client_max_size=LARGEST_REQUEST)
     client = None
     served.add_routes(graph_routes(state, lambda _request: client.caller))
     application.add_subapp("/v1.0", served)
+    application.add_subapp(UPLOADS, upload_application(state))
     async with TestServer(application) as server, ClientSession() as session:
         client = Graph(session, server)
         yield client

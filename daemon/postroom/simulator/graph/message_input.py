@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from postroom.simulator.graph.faults import GraphFault, bad_request
 from postroom.simulator.graph.message_json import EXPANDABLE, PROPERTIES
-from postroom.simulator.state import Address, Enclosure, Text
+from postroom.simulator.state import Address, Text
 
 _MAX_CUSTOM_HEADERS = 5
-_KINDS = {"#microsoft.graph.fileattachment": "file", "#microsoft.graph.referenceattachment": "reference"}
+_CUSTOM_HEADER = re.compile(r"[xX]-[!-9;-~]{1,200}")
 
 DRAFT_FIELDS: dict[str, str] = {
     "subject": "subject",
@@ -26,7 +27,6 @@ DRAFT_FIELDS: dict[str, str] = {
     "importance": "importance",
     "internetMessageId": "message_id",
     "internetMessageHeaders": "headers",
-    "attachments": "enclosures",
 }
 """Graph property -> part of a draft."""
 
@@ -38,10 +38,15 @@ def wrong(name: str) -> GraphFault:
 
 def check_names(body: Mapping[str, Any]) -> None:
     """Refuse properties a message does not have; annotations are let pass."""
+    check_known(body, PROPERTIES | EXPANDABLE, "message")
+
+
+def check_known(body: Mapping[str, Any], known: frozenset[str], kind: str) -> None:
+    """Refuse properties a type does not have; annotations are let pass."""
     for name in body:
-        if name not in PROPERTIES | EXPANDABLE and "@" not in name:
+        if name not in known and "@" not in name:
             raise bad_request(
-                f"The property '{name[:100]}' does not exist on type 'microsoft.graph.message'. Make sure to only use "
+                f"The property '{name[:100]}' does not exist on type 'microsoft.graph.{kind}'. Make sure to only use "
                 "property names that are defined by the type.",
                 "RequestBodyRead",
             )
@@ -49,7 +54,8 @@ def check_names(body: Mapping[str, Any]) -> None:
 
 def draft_parts(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a draft that the JSON of a message sets; raises GraphFault 400."""
-    return {DRAFT_FIELDS[name]: _READERS[name](name, value) for name, value in body.items() if name in _READERS}
+    found = {DRAFT_FIELDS[name]: read(name, body[name]) for name, read in _READERS.items() if name in body}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def decode_mime(data: bytes) -> bytes:
@@ -63,40 +69,68 @@ def decode_mime(data: bytes) -> bytes:
     return raw
 
 
-def _text(name: str, value: Any) -> str:
+def text(name: str, value: Any) -> str:
+    """Read a text; null is an empty one."""
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise wrong(name)
     return value
 
 
-def _body(name: str, value: Any) -> Text:
-    if not isinstance(value, dict) or str(value.get("contentType", "text")).lower() not in ("text", "html"):
+def items(name: str, value: Any) -> list[Any]:
+    """Read a list; null is an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
         raise wrong(name)
-    return Text(str(value.get("contentType", "text")).lower(), _text(name, value.get("content", "")))
+    return value
+
+
+def _body(name: str, value: Any) -> Text:
+    if value is None:
+        return Text("text", "")
+    if not isinstance(value, dict):
+        raise wrong(name)
+    check_known(value, frozenset({"contentType", "content"}), "itemBody")
+    kind = text(name, value.get("contentType")).lower() or "text"
+    if kind not in ("text", "html"):
+        raise wrong(name)
+    return Text(kind, text(name, value.get("content")))
 
 
 def _recipient(name: str, value: Any) -> Address:
     inner = value.get("emailAddress") if isinstance(value, dict) else None
     if not isinstance(inner, dict):
         raise wrong(name)
-    return Address(_text(name, inner.get("name") or ""), _text(name, inner.get("address") or ""))
+    check_known(value, frozenset({"emailAddress"}), "recipient")
+    check_known(inner, frozenset({"name", "address"}), "emailAddress")
+    return Address(text(name, inner.get("name")), text(name, inner.get("address")))
 
 
-def _recipients(name: str, value: Any) -> tuple[Address, ...]:
-    return tuple(_recipient(name, one) for one in _list(name, value))
+def _optional_recipient(name: str, value: Any) -> Address | None:
+    return None if value is None else _recipient(name, value)
 
 
-def _importance(name: str, value: Any) -> str:
-    if str(value).lower() not in ("low", "normal", "high"):
+def recipients(name: str, value: Any) -> tuple[Address, ...]:
+    """Read a list of recipients; raises GraphFault 400."""
+    return tuple(_recipient(name, one) for one in items(name, value))
+
+
+def _importance(name: str, value: Any) -> str | None:
+    if value is not None and str(value).lower() not in ("low", "normal", "high"):
         raise wrong(name)
-    return str(value).lower()
+    return None if value is None else str(value).lower()
 
 
-def _headers(_name: str, value: Any) -> tuple[tuple[str, str], ...]:
+def _headers(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     """Read custom headers: one to five, each beginning with ``x-`` (LEARN api/resources/message)."""
-    pairs = [(str(one.get("name", "")), str(one.get("value", ""))) for one in value if isinstance(one, dict)]
-    proper = all(name.lower().startswith("x-") and name.isascii() and ":" not in name for name, _ in pairs)
-    if not proper or not 0 < len(pairs) <= _MAX_CUSTOM_HEADERS:
+    pairs = []
+    for one in items(name, value):
+        if not isinstance(one, dict):
+            raise wrong(name)
+        pairs.append((text(name, one.get("name")), text(name, one.get("value"))))
+    if not all(_CUSTOM_HEADER.fullmatch(one) for one, _ in pairs) or not 0 < len(pairs) <= _MAX_CUSTOM_HEADERS:
         raise bad_request(
             "Internet message headers must be one to five, each beginning with 'x-' or 'X-'.",
             "InvalidInternetMessageHeaderCollection",
@@ -104,44 +138,16 @@ def _headers(_name: str, value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _list(name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise wrong(name)
-    return value
-
-
-def _enclosures(name: str, value: Any) -> tuple[Enclosure, ...]:
-    return tuple(_enclosure(name, one) for one in _list(name, value))
-
-
-def _enclosure(name: str, value: Any) -> Enclosure:
-    kind = _KINDS.get(str(value.get("@odata.type", "")).lower()) if isinstance(value, dict) else None
-    title = value.get("name") if isinstance(value, dict) else None
-    if kind is None or not isinstance(title, str):
-        raise wrong(name)
-    if kind == "reference":
-        return Enclosure(title, "", kind="reference", url=str(value.get("sourceUrl", "")))
-    try:
-        data = b64decode(str(value.get("contentBytes", "")), validate=True)
-    except binascii.Error:
-        raise wrong(name) from None
-    content_type = str(value.get("contentType") or "application/octet-stream")
-    return Enclosure(
-        title, content_type, data, content_id=str(value.get("contentId") or ""), inline=value.get("isInline") is True
-    )
-
-
 _READERS: dict[str, Callable[[str, Any], Any]] = {
-    "subject": _text,
+    "subject": text,
     "body": _body,
-    "toRecipients": _recipients,
-    "ccRecipients": _recipients,
-    "bccRecipients": _recipients,
-    "replyTo": _recipients,
-    "from": _recipient,
-    "sender": _recipient,
+    "toRecipients": recipients,
+    "ccRecipients": recipients,
+    "bccRecipients": recipients,
+    "replyTo": recipients,
+    "from": _optional_recipient,
+    "sender": _optional_recipient,
     "importance": _importance,
-    "internetMessageId": _text,
+    "internetMessageId": text,
     "internetMessageHeaders": _headers,
-    "attachments": _enclosures,
 }

@@ -5,45 +5,60 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any
 
-from postroom.simulator.graph.attachment_json import attachment_json
+from postroom.simulator.graph.attachment_json import attachments_json
 from postroom.simulator.graph.body_json import body_json
 from postroom.simulator.graph.call import READ, Call
-from postroom.simulator.graph.extended import extended_json
+from postroom.simulator.graph.extended import MULTIPLE, SINGLE, extended_json
 from postroom.simulator.graph.faults import access_denied
+from postroom.simulator.graph.message_events import SELECTABLE, event_json
 from postroom.simulator.graph.options import read_expand, read_select
-from postroom.simulator.state import Address, Envelope, Mailbox, StoredMessage
+from postroom.simulator.state import Address, Envelope, Mail, Mailbox, StoredMessage, loose
 from postroom.simulator.state.ids import change_key, encode
+from postroom.simulator.state.lookup import conversation
 
 
 def instant(seconds: int) -> str:
     """Write a time as Graph does."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19] + "Z"
 
 
 class View:
-    """A message about to be written; its envelope is read from disk at most once."""
+    """A message about to be written; its envelope is read from disk at most once.
 
-    __slots__ = ("_envelope", "call", "mailbox", "message")
+    Args:
+        call: The request.
+        mailbox: Where the message lies.
+        message: The message.
+        mail: What to read from in place of the disk, for a mail enclosed in another.
+    """
 
-    def __init__(self, call: Call, mailbox: Mailbox, message: StoredMessage) -> None:
-        self.call = call
-        self.mailbox = mailbox
-        self.message = message
-        self._envelope: Envelope | None = None
+    __slots__ = ("_mail", "call", "mailbox", "message")
+
+    def __init__(self, call: Call, mailbox: Mailbox, message: StoredMessage, mail: Mail | None = None) -> None:
+        self.call: Call = call
+        self.mailbox: Mailbox = mailbox
+        self.message: StoredMessage = message
+        self._mail: Mail | None = mail
+
+    @property
+    def mail(self) -> Mail:
+        """Its contents."""
+        if self._mail is None:
+            self._mail = self.mailbox.contents.mail(self.message)
+        return self._mail
 
     @property
     def envelope(self) -> Envelope:
         """What its MIME said."""
-        if self._envelope is None:
-            self._envelope = self.mailbox.contents.envelope(self.message)
-        return self._envelope
+        return self.mail.envelope
 
     @property
     def id(self) -> str:
-        """Its id, of the kind the client prefers."""
+        """Its id, of the kind the client prefers; empty for a mail enclosed in another."""
+        if not self.message.item:
+            return ""
         immutable = self.call.prefer.immutable
         return self.mailbox.immutable_id(self.message) if immutable else self.mailbox.default_id(self.message)
 
@@ -51,6 +66,32 @@ class View:
     def change_key(self) -> str:
         """Its change key."""
         return change_key(self.mailbox.id, self.message.seq)
+
+    def enclosed(self, raw: bytes) -> View:
+        """Return a view of a mail that is attached to this one."""
+        mail = loose(raw)
+        outer, envelope = self.message, mail.envelope
+        message = StoredMessage(
+            item=0,
+            folder=outer.folder,
+            received=outer.received if envelope.sent is None else envelope.sent,
+            created=outer.created,
+            modified=outer.modified,
+            size=len(raw),
+            mime_at=0,
+            envelope_at=0,
+            message_id_hash=0,
+            has_attachments=envelope.has_attachments,
+            importance=envelope.importance,
+            is_read=True,
+            meeting=envelope.meeting,
+        )
+        return View(self.call, self.mailbox, message, mail)
+
+    def item_json(self) -> dict[str, Any]:
+        """Write an enclosed mail as the item of an attachment: it has no place and no state of its own."""
+        body = {"@odata.type": "#microsoft.graph.message", **message_json(self, ()), "parentFolderId": None}
+        return {name: value for name, value in body.items() if name not in ("@odata.etag", "changeKey", "webLink")}
 
 
 def recipient(address: Address | None) -> dict[str, Any] | None:
@@ -65,12 +106,12 @@ def _recipients(addresses: tuple[Address, ...]) -> list[dict[str, Any] | None]:
 
 
 def _conversation(view: View) -> bytes:
-    name = f"{view.mailbox.id} {view.envelope.thread or view.message.item}"
-    return blake2b(name.encode("utf-8", "replace"), digest_size=16).digest()
+    return conversation(view.mailbox.id, view.envelope.thread, view.message.item)
 
 
-def _conversation_id(view: View) -> str:
-    return encode(b"\x00\x04\x24\x00" + view.mailbox.id.encode("ascii") + b"\x00\x10\x00" + _conversation(view))
+def conversation_id(mailbox: Mailbox, digest: bytes) -> str:
+    """Write a conversation id; `digest` is what the mails of the conversation share."""
+    return encode(b"\x00\x04\x24\x00" + mailbox.id.encode("ascii") + b"\x00\x10\x00" + digest)
 
 
 def _conversation_index(view: View) -> str:
@@ -78,8 +119,7 @@ def _conversation_index(view: View) -> str:
 
 
 def _headers(view: View) -> list[dict[str, str]]:
-    headers = view.mailbox.contents.headers(view.message, view.envelope)
-    return [{"name": name, "value": value} for name, value in headers]
+    return [{"name": name, "value": value} for name, value in view.mail.headers()]
 
 
 def _web_link(view: View) -> str:
@@ -100,7 +140,7 @@ _PROPERTIES: dict[str, Callable[[View], Any]] = {
     "bodyPreview": lambda view: view.envelope.preview,
     "importance": lambda view: view.message.importance,
     "parentFolderId": lambda view: view.message.folder.id,
-    "conversationId": _conversation_id,
+    "conversationId": lambda view: conversation_id(view.mailbox, _conversation(view)),
     "conversationIndex": _conversation_index,
     "isDeliveryReceiptRequested": lambda _: False,
     "isReadReceiptRequested": lambda view: view.envelope.read_receipt,
@@ -108,7 +148,7 @@ _PROPERTIES: dict[str, Callable[[View], Any]] = {
     "isDraft": lambda view: view.message.is_draft,
     "webLink": _web_link,
     "inferenceClassification": lambda _: "focused",
-    "body": lambda view: body_json(view.mailbox, view.message, view.envelope, view.call.prefer),
+    "body": lambda view: body_json(view.mail, view.call.prefer),
     "sender": lambda view: recipient(view.envelope.sender),
     "from": lambda view: recipient(view.envelope.sent_from),
     "toRecipients": lambda view: _recipients(view.envelope.to),
@@ -116,11 +156,9 @@ _PROPERTIES: dict[str, Callable[[View], Any]] = {
     "bccRecipients": lambda view: _recipients(view.envelope.bcc),
     "replyTo": lambda view: _recipients(view.envelope.reply_to),
     "flag": lambda view: dict(view.message.flag),
-    "uniqueBody": lambda view: body_json(view.mailbox, view.message, view.envelope, view.call.prefer),
+    "uniqueBody": lambda view: body_json(view.mail, view.call.prefer, unique=True),
     "internetMessageHeaders": _headers,
 }
-"""uniqueBody is the whole body: quoted mail is not told apart."""
-
 ON_REQUEST = frozenset({"uniqueBody", "internetMessageHeaders"})
 """Sent only when selected (LEARN api/resources/message)."""
 NOT_BASIC = frozenset({"body", "bodyPreview", "uniqueBody"})
@@ -134,7 +172,9 @@ _BASIC = tuple(name for name in _ALL if name not in NOT_BASIC)
 
 def selected(call: Call, text: str | None = None) -> tuple[str, ...]:
     """Return the properties the call asks for; raises GraphFault when it may not have them."""
-    wanted = read_select(call.options.get("select", "") if text is None else text, PROPERTIES | EXPANDABLE, "message")
+    wanted = read_select(
+        call.options.get("select", "") if text is None else text, PROPERTIES | EXPANDABLE | SELECTABLE, "message"
+    )
     if not call.may(READ) and not NOT_BASIC.isdisjoint(wanted):
         raise access_denied()
     return wanted
@@ -150,7 +190,7 @@ def expanded(call: Call) -> dict[str, str]:
 
 def message_json(view: View, select: tuple[str, ...], expand: dict[str, str] | None = None) -> dict[str, Any]:
     """Write a message with the properties selected, all ordinary ones when none are."""
-    body: dict[str, Any] = {"@odata.etag": f'W/"{view.change_key}"', "id": view.id}
+    body: dict[str, Any] = {"@odata.etag": f'W/"{view.change_key}"', "id": view.id, **event_json(view, select)}
     overrides = view.message.overrides
     for name in select or (_ALL if view.call.may(READ) else _BASIC):
         if name in overrides:
@@ -163,8 +203,8 @@ def message_json(view: View, select: tuple[str, ...], expand: dict[str, str] | N
 def _expansions(view: View, expand: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "attachments" in expand:
-        parts = enumerate(view.envelope.attachments)
-        found["attachments"] = [attachment_json(view, index, part, content=True) for index, part in parts]
-    if "singleValueExtendedProperties" in expand:
-        found |= extended_json(view, expand["singleValueExtendedProperties"])
+        found["attachments"] = attachments_json(view, expand["attachments"])
+    for name in (SINGLE, MULTIPLE):
+        if name in expand:
+            found |= extended_json(view, name, expand[name])
     return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from postroom.simulator.graph.call import READ, READ_BASIC, WRITE, Call, Operation, Operations
-from postroom.simulator.graph.faults import GraphFault
 from postroom.simulator.graph.message_json import View, expanded, message_json, selected
+from postroom.simulator.graph.message_names import read_body
+from postroom.simulator.graph.streams import WORTH_STREAMING, StreamedBody
 from postroom.simulator.graph.updates import update
+from postroom.simulator.graph.writing import writing
 
 
 async def _get(call: Call) -> web.StreamResponse:
@@ -19,24 +21,31 @@ async def _get(call: Call) -> web.StreamResponse:
 async def _value(call: Call) -> web.StreamResponse:
     """Answer the MIME. The real service writes it anew from what it stored; here it is what was delivered."""
     mailbox = call.mailbox()
-    return call.answer_bytes(mailbox.contents.raw(call.message(mailbox)), "text/plain")
+    message = call.message(mailbox)
+    if message.size < WORTH_STREAMING:
+        return call.answer_bytes(mailbox.contents.raw(message), "text/plain")
+    body = StreamedBody(lambda: mailbox.contents.chunks(message), message.size, "text/plain")
+    return web.Response(body=body, headers={"OData-Version": "4.0"})
 
 
 async def _update(call: Call) -> web.StreamResponse:
     mailbox = call.mailbox()
-    body = await call.json()
-    message = call.message(mailbox)
-    view = View(call, mailbox, message)
-    check_unchanged(view)
-    update(mailbox, message, body)
-    return entity(View(call, mailbox, message), (), {})
+    async with writing(call, mailbox) as message:
+        update(mailbox, message, await read_body(call))
+        return written(View(call, mailbox, message))
 
 
 async def _delete(call: Call) -> web.StreamResponse:
     mailbox = call.mailbox()
-    message = call.message(mailbox)
-    check_unchanged(View(call, mailbox, message))
-    mailbox.delete(message)
+    async with writing(call, mailbox) as message:
+        mailbox.delete(message)
+    return web.Response(status=204)
+
+
+async def _delete_for_good(call: Call) -> web.StreamResponse:
+    mailbox = call.mailbox()
+    async with writing(call, mailbox) as message:
+        mailbox.purge(message)
     return web.Response(status=204)
 
 
@@ -45,19 +54,24 @@ def entity(view: View, select: tuple[str, ...], expand: dict[str, str], *, statu
     call = view.call
     columns = f"({','.join(select)})" if select else ""
     context = f"{call.base}/$metadata#{call.user}/messages{columns}/$entity"
-    return call.answer({"@odata.context": context, **message_json(view, select, expand)}, status=status)
+    answer = call.answer({"@odata.context": context, **message_json(view, select, expand)}, status=status)
+    answer.headers["ETag"] = f'W/"{view.change_key}"'
+    if status == web.HTTPCreated.status_code:
+        answer.headers["Location"] = location(view)
+    return answer
 
 
-def check_unchanged(view: View) -> None:
-    """Refuse a write whose If-Match names an earlier state of the message."""
-    expected = view.call.request.headers.get("If-Match", "*")
-    if expected not in ("*", f'W/"{view.change_key}"', f'"{view.change_key}"'):
-        raise GraphFault(
-            412,
-            "ErrorIrresolvableConflict",
-            "The send or update operation could not be performed because the change "
-            "key passed in the request does not match the current change key for the item.",
-        )
+def written(view: View, *, status: int = 200) -> web.StreamResponse:
+    """Answer a message that was just written, or nothing when the client prefers the minimum (best-practices)."""
+    if not view.call.prefer.minimal:
+        return entity(view, (), {}, status=status)
+    where = location(view)
+    return view.call.confirmed(web.Response(status=204, headers={"OData-EntityId": where, "Location": where}))
+
+
+def location(view: View) -> str:
+    """Return the URL of a message."""
+    return f"{view.call.base}/{view.call.user}/messages('{view.id}')"
 
 
 OPERATIONS: Operations = {
@@ -68,5 +82,6 @@ OPERATIONS: Operations = {
         ("GET", "/$value", _value, READ),
         ("PATCH", "", _update, WRITE),
         ("DELETE", "", _delete, WRITE),
+        ("POST", "/permanentdelete", _delete_for_good, WRITE),
     )
 }

@@ -7,28 +7,28 @@ from aiohttp import web
 from postroom.simulator.graph.call import WRITE, Call, Operation, Operations
 from postroom.simulator.graph.folders import folder_by_any_name
 from postroom.simulator.graph.message_json import View
-from postroom.simulator.graph.messages import entity
-from postroom.simulator.state import Folder, Mailbox
+from postroom.simulator.graph.message_names import read_body
+from postroom.simulator.graph.messages import written
+from postroom.simulator.graph.writing import writing
 
 
 async def _move(call: Call) -> web.StreamResponse:
-    mailbox, folder = await _destination(call)
-    message = call.message(mailbox)
-    mailbox.move(message, folder)
-    return entity(View(call, mailbox, message), (), {}, status=201)
+    mailbox = call.mailbox()
+    async with writing(call, mailbox) as message:
+        body = await read_body(call)
+        mailbox.move(message, folder_by_any_name(mailbox, body.get("destinationId")))
+        answer = written(View(call, mailbox, message), status=201)
+        if call.state.nuisance.strike("move_race", mailbox.address):
+            mailbox.move(message, message.folder)
+    return answer
 
 
 async def _copy(call: Call) -> web.StreamResponse:
-    mailbox, folder = await _destination(call)
-    twin = mailbox.copy(call.message(mailbox), folder)
-    return entity(View(call, mailbox, twin), (), {}, status=201)
-
-
-async def _destination(call: Call) -> tuple[Mailbox, Folder]:
-    """Read where to; the name is accepted with either initial, as Microsoft's own samples write it."""
     mailbox = call.mailbox()
-    body = await call.json()
-    return mailbox, folder_by_any_name(mailbox, body.get("destinationId", body.get("DestinationId")))
+    message = call.message(mailbox)
+    body = await read_body(call)
+    twin = mailbox.copy(message, folder_by_any_name(mailbox, body.get("destinationId")))
+    return written(View(call, mailbox, twin), status=201)
 
 
 OPERATIONS: Operations = {

@@ -1,7 +1,7 @@
 """Reads the path of a Graph URL in any of its dialects.
 
-``users/a@b/mailFolders/inbox``, ``users('a@b')/mailFolders('inbox')``, ``mailFolders(id='inbox')``, doubled slashes, any
-case, and functions as ``delta``, ``delta()`` or ``microsoft.graph.delta`` all come out as one shape, such as
+``users/a@b/mailFolders/inbox``, ``users('a@b')/mailFolders('inbox')``, ``mailFolders(id='inbox')``, doubled slashes,
+any case, and functions as ``delta``, ``delta()`` or ``microsoft.graph.delta`` all come out as one shape, such as
 ``users/*/mailfolders/*/messages/delta``, by which operations are found.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 _KEYED = re.compile(r"([A-Za-z]+)\((?:[A-Za-z]+=)?(?:'(.*)'|([^'()]+))\)\Z", re.DOTALL)
 _COLLECTIONS = frozenset({"users", "mailfolders", "childfolders", "messages", "attachments", "subscriptions"})
-_FUNCTIONS = frozenset({"delta", "$count", "$value"})
+_FUNCTIONS = frozenset({"delta", "$count", "$value", "createuploadsession"})
 _NESTED = ["mailfolders", "*", "childfolders", "*"]
 
 

@@ -15,6 +15,7 @@ class Preferences:
     """What a client prefers, and the words that say so, to be confirmed in Preference-Applied.
 
     Attributes:
+        minimal: Whether a write is to be answered without a body.
         body: ``text`` or ``html``; Graph's default is HTML (message-get.md).
     """
 
@@ -22,6 +23,7 @@ class Preferences:
     page_size: int | None = None
     body: str = "html"
     unsafe_html: bool = False
+    minimal: bool = False
     applied: str = ""
 
 
@@ -31,6 +33,7 @@ def read_preferences(header: str) -> Preferences:
     found = {match[1].lower(): match[2] or match[3] or "" for match in _PREFERENCE.finditer(header[:2000])}
     immutable = found.get("idtype", "").lower() == "immutableid"
     page_size = _page_size(found.get("odata.maxpagesize", ""))
+    minimal = found.get("return", "").lower() == "minimal"
     body = found.get("outlook.body-content-type", "").lower()
     unsafe = "outlook.allow-unsafe-html" in found
     applied = [
@@ -38,12 +41,14 @@ def read_preferences(header: str) -> Preferences:
         f"odata.maxpagesize={page_size}" if page_size else "",
         f'outlook.body-content-type="{body}"' if body in ("text", "html") else "",
         "outlook.allow-unsafe-html" if unsafe else "",
+        "return=minimal" if minimal else "",
     ]
     return Preferences(
         immutable=immutable,
         page_size=page_size,
         body=body if body == "text" else "html",
         unsafe_html=unsafe,
+        minimal=minimal,
         applied=", ".join(word for word in applied if word),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -17,8 +17,11 @@ from postroom.simulator.graph import (
     message_list,
     messages,
     moves,
+    replies,
+    sending,
     subscriptions,
     translate,
+    uploads,
 )
 from postroom.simulator.graph.batch import run_batch
 from postroom.simulator.graph.call import Call, Caller, Operation, Operations
@@ -38,6 +41,9 @@ _OPERATIONS: Operations = {
     **moves.OPERATIONS,
     **attachments.OPERATIONS,
     **drafts.OPERATIONS,
+    **sending.OPERATIONS,
+    **replies.OPERATIONS,
+    **uploads.OPERATIONS,
     **translate.OPERATIONS,
     **subscriptions.OPERATIONS,
 }
@@ -65,7 +71,7 @@ def graph_routes(state: TenantState, authorise: Callable[[web.Request], Caller])
             return await run_batch(request, state.nuisance, answer_part(caller))
         return await answer(request, caller, path)
 
-    def answer_part(caller: Caller) -> Callable[[web.Request], object]:
+    def answer_part(caller: Caller) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         return lambda part: answer(part, caller, read_path(part.rel_url.raw_path))
 
     async def answer(request: web.Request, caller: Caller, path: Path) -> web.StreamResponse:

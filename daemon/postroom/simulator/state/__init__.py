@@ -31,13 +31,15 @@ from postroom.simulator.state.folder_delta import FolderPage, RemovedFolder, nex
 from postroom.simulator.state.limits import Limits, Throttled
 from postroom.simulator.state.lookup import Facts, Lookup
 from postroom.simulator.state.mailbox import Mailbox
-from postroom.simulator.state.message import Address, Envelope, Part, StoredMessage
+from postroom.simulator.state.message import NOT_FLAGGED, Address, Envelope, Part, StoredMessage
 from postroom.simulator.state.mime import parse
 from postroom.simulator.state.nuisance import Nuisance, Strike
 from postroom.simulator.state.subscription import Event, Subscription, Subscriptions
 from postroom.simulator.state.tenant import TenantState
+from postroom.simulator.state.upload import Upload
 
 __all__ = [
+    "NOT_FLAGGED",
     "RECOVERABLE",
     "ROOT",
     "WELL_KNOWN",
@@ -85,6 +87,7 @@ __all__ = [
     "UnknownMailbox",
     "UnknownMessage",
     "UnknownSubscription",
+    "Upload",
     "Written",
     "WrongPlace",
     "begin",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -46,6 +46,7 @@ class Mailbox:
         contents: Contents,
         clock: Callable[[], datetime],
         changed: Callable[[Mailbox], None],
+        *,
         language: str = "en",
     ) -> None:
         self.address = address.lower()
@@ -141,6 +142,10 @@ class Mailbox:
                 self.purge(message)
             self.folders.remove(one)
         self._changed(self)
+
+    def newest_items(self) -> Iterator[int]:
+        """Return the item numbers, which only ever grow, newest first."""
+        return reversed(self._messages)
 
     def find(self, item: int) -> StoredMessage | None:
         """Return the message with this item number, wherever it is."""

@@ -31,6 +31,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
         encoding: Content-Transfer-Encoding, in lower case.
         size: Bytes after decoding; 0 for bodies.
         url: Where a reference attachment points to.
+        number: Of an attachment, constant while others of the same message come and go; its id is made of it.
     """
 
     start: int
@@ -45,6 +46,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     kind: Literal["file", "item", "reference"] = "file"
     size: int = 0
     url: str = ""
+    number: int = 0
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
@@ -54,6 +56,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
         thread: What the mails of one conversation have in common.
         headers_end: Length of the header block in bytes.
         preview: First 255 characters of the text.
+        calendar: The iCalendar part of a meeting message, which is no attachment; `meeting` is its method.
     """
 
     subject: str = ""
@@ -73,6 +76,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     text: Part | None = None
     html: Part | None = None
     attachments: tuple[Part, ...] = ()
+    calendar: Part | None = None
+    meeting: str = ""
 
     @property
     def has_attachments(self) -> bool:
@@ -95,6 +100,8 @@ class StoredMessage:
         seq: Sequence number of its last change.
         mime_at: Where its MIME is in the spool; `envelope_at` its envelope.
         overrides: Graph properties set by PATCH that the MIME does not know, by their Graph names.
+        meeting: Method of the invitation it carries, in upper case, or empty.
+        extended: Extended (MAPI) properties a client has set, by id.
         message_id_hash: Hash of the Internet message id, to search for one without reading envelopes.
     """
 
@@ -114,6 +121,8 @@ class StoredMessage:
     categories: tuple[str, ...] = ()
     flag: Mapping[str, Any] = field(default_factory=lambda: NOT_FLAGGED)
     overrides: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    extended: Mapping[str, str | tuple[str, ...]] = field(default_factory=lambda: NOTHING)
+    meeting: str = ""
     entered: int = 0
     seq: int = 0
 

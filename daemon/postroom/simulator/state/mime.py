@@ -30,6 +30,8 @@ MAX_PREVIEW = 255
 _PREVIEW_BYTES = 16 * 1024
 _TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 _NEWLINE = 0x0A
+_MEETINGS = frozenset({"REQUEST", "REPLY", "CANCEL"})
+"""Methods of iCalendar by which Exchange makes a mail an eventMessage (RFC 6047)."""
 _MAX_SUBJECT = 2000
 _MAX_NAME = 255
 
@@ -60,6 +62,8 @@ def parse(raw: bytes) -> Envelope:
         text=parts.text,
         html=parts.html,
         attachments=tuple(parts.attachments),
+        calendar=parts.calendar,
+        meeting=parts.meeting,
     )
 
 
@@ -78,6 +82,8 @@ class _Parts:
         self.raw = raw
         self.text: Part | None = None
         self.html: Part | None = None
+        self.calendar: Part | None = None
+        self.meeting = ""
         self.attachments: list[Part] = []
         self._seen = 0
 
@@ -119,7 +125,10 @@ class _Parts:
         part = Part(entity.start, entity.end, kind, encoding, charset)
         may_be_body = disposition != "attachment" and not name
         footer = self.html is not None and within[-1:] != ("multipart/alternative",)
-        if may_be_body and kind == "text/plain" and self.text is None and not footer:
+        method = parameters.get("method", "").upper()
+        if kind == "text/calendar" and method in _MEETINGS and disposition != "attachment" and self.calendar is None:
+            self.calendar, self.meeting = part, method
+        elif may_be_body and kind == "text/plain" and self.text is None and not footer:
             self.text = part
         elif may_be_body and kind == "text/html" and self.html is None:
             self.html = part
@@ -144,6 +153,7 @@ class _Parts:
             kind=_kind(part.content_type, parameters),
             size=len(data),
             url=parameters.get("url", "")[:_MAX_SUBJECT],
+            number=len(self.attachments),
         )
 
     def _default_name(self, part: Part, data: bytes) -> str:

@@ -18,8 +18,8 @@ from postroom.simulator.state.message import Envelope, StoredMessage
 from postroom.simulator.state.nuisance import Nuisance
 from postroom.simulator.state.sender import without_fields
 from postroom.simulator.state.spool import Spool
-from postroom.simulator.state.upload import Uploads
 from postroom.simulator.state.subscription import Subscriptions
+from postroom.simulator.state.upload import Uploads
 
 
 class TenantState:
@@ -68,7 +68,7 @@ class TenantState:
         """Create a mailbox, or return the one that has this address; its folders are named in its language."""
         if address.lower() in self._by_address:
             return self._by_address[address.lower()]
-        mailbox = Mailbox(address, display_name, self._contents, self._clock, self._changed, language)
+        mailbox = Mailbox(address, display_name, self._contents, self._clock, self._changed, language=language)
         self._by_address[mailbox.address] = self._by_id[mailbox.id] = mailbox
         return mailbox
 
