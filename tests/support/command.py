@@ -101,7 +101,7 @@ class Postroom:
     async def ended(self, limit: float = PATIENCE) -> int:
         """Wait for the end and return the exit code."""
         async with asyncio.timeout(limit):
-            await asyncio.gather(self.out.ended, self.err.ended)
+            await asyncio.wait({self.out.ended, self.err.ended})
             return await self.process.wait()
 
     async def stopped(self, limit: float = PATIENCE) -> int:
@@ -112,7 +112,7 @@ class Postroom:
 
 @contextlib.asynccontextmanager
 async def postroom(*arguments: object, **environment: str) -> AsyncIterator[Postroom]:
-    """Run `postroom` with these arguments; killed at the end if it still runs."""
+    """Run `postroom` with these arguments; ended at the end if it still runs, and killed if it does not end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "postroom", *map(str, arguments)),
         # Compiling the daemon anew for each process would take as long as the tests themselves.
@@ -126,9 +126,18 @@ async def postroom(*arguments: object, **environment: str) -> AsyncIterator[Post
     try:
         yield running
     finally:
-        if process.returncode is None:
-            process.kill()
-        await running.ended()
+        await _end(running)
+
+
+async def _end(running: Postroom) -> None:
+    """Ask first: a demo that is killed leaves its daemon behind."""
+    if running.process.returncode is None:
+        running.process.terminate()
+        try:
+            await running.ended(limit=5.0)
+        except TimeoutError:
+            running.process.kill()
+    await running.ended()
 
 
 @contextlib.asynccontextmanager
