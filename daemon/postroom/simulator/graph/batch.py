@@ -62,7 +62,9 @@ async def run_batch(request: web.Request, nuisance: Nuisance, answer: Answer) ->
     return json_answer(request, {"responses": results})
 
 
-async def _serve(part: Part, parts: dict[str, Part], gate: asyncio.Semaphore, blank: web.Request, answer: Answer) -> None:
+async def _serve(
+    part: Part, parts: dict[str, Part], gate: asyncio.Semaphore, blank: web.Request, answer: Answer
+) -> None:
     """Serve a part when its turn has come, and let those go on that wait for it."""
     earlier = [parts[name] for name in part.after]
     for one in earlier:
@@ -141,7 +143,9 @@ def _part(item: object) -> Part:
     name, method, url = item.get("id"), item.get("method"), item.get("url")
     headers, after = item.get("headers") or {}, item.get("dependsOn") or []
     if not isinstance(name, str) or not name or not isinstance(method, str) or method.upper() not in _METHODS:
-        raise bad_request("A request of the batch lacks its id, or its method is none of GET, POST, PATCH, PUT, DELETE.")
+        raise bad_request(
+            "A request of the batch lacks its id, or its method is none of GET, POST, PATCH, PUT, DELETE."
+        )
     if not isinstance(url, str) or not url or not _is_relative(url):
         raise bad_request(f"The url of request '{name[:100]}' must be relative.")
     if not isinstance(headers, dict) or not all(_is_header(key, value) for key, value in headers.items()):
@@ -186,7 +190,7 @@ def _check_order(parts: dict[str, Part]) -> None:
     pending = {name: set(part.after) for name, part in parts.items()}
     unknown = set().union(*pending.values()) - set(parts)
     if unknown:
-        raise bad_request(f"dependsOn names a request that is not in the batch: '{sorted(unknown)[0][:100]}'.")
+        raise bad_request(f"dependsOn names a request that is not in the batch: '{min(unknown)[:100]}'.")
     while free := [name for name, waits in pending.items() if not waits]:
         for name in free:
             del pending[name]

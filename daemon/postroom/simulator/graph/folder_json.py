@@ -13,12 +13,23 @@ from postroom.simulator.state import Folder
 
 SEARCH_TYPE = "#microsoft.graph.mailSearchFolder"
 
+
+def _unread(folder: Folder) -> int:
+    if folder.search is None:
+        return folder.unread
+    return sum(not message.is_read for message in folder.search.messages())
+
+
+def _total(folder: Folder) -> int:
+    return len(folder.messages if folder.search is None else folder.search.messages())
+
+
 FOLDER: dict[str, Callable[[Folder], Any]] = {
     "displayName": lambda folder: folder.display_name,
     "parentFolderId": lambda folder: (folder.parent or folder).id,
     "childFolderCount": lambda folder: sum(not child.hidden for child in folder.children),
-    "unreadItemCount": lambda folder: _unread(folder),
-    "totalItemCount": lambda folder: _total(folder),
+    "unreadItemCount": _unread,
+    "totalItemCount": _total,
     "sizeInBytes": lambda folder: folder.size,
     "isHidden": lambda folder: folder.hidden,
 }
@@ -56,13 +67,3 @@ def folder_answer(call: Call, folder: Folder, *, status: int = 200) -> web.Respo
     select, expand = wanted(call)
     context = f"{call.base}/$metadata#{call.user}/mailFolders/$entity"
     return call.answer({"@odata.context": context, **folder_json(folder, select, expand)}, status=status)
-
-
-def _unread(folder: Folder) -> int:
-    if folder.search is None:
-        return folder.unread
-    return sum(not message.is_read for message in folder.search.messages())
-
-
-def _total(folder: Folder) -> int:
-    return len(folder.messages if folder.search is None else folder.search.messages())

@@ -56,9 +56,15 @@ class Notifier:
         token = f"Validation: Testing client application reachability for subscription Request-Id: {uuid.uuid4()}"
         target = f"{url}{'&' if '?' in url else '?'}validationToken={quote(token, safe='')}"
         try:
-            async with _session(VALIDATION_TIME) as session, session.post(
-                URL(target, encoded=True), data=b"", headers={"Content-Type": "text/plain; charset=utf-8"}, ssl=False
-            ) as answer:
+            async with (
+                _session(VALIDATION_TIME) as session,
+                session.post(
+                    URL(target, encoded=True),
+                    data=b"",
+                    headers={"Content-Type": "text/plain; charset=utf-8"},
+                    ssl=False,
+                ) as answer,
+            ):
                 body = await answer.content.read(_LARGEST_ANSWER)
         except TimeoutError:
             return "Subscription validation request timed out."

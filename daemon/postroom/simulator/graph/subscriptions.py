@@ -6,7 +6,7 @@ import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -96,13 +96,13 @@ def _read(call: Call, body: dict[str, Any]) -> Subscription:
 
 def _place(call: Call, body: dict[str, Any]) -> Subscription:
     """Find the messages that are subscribed to, if the app may see them."""
-    parts = urlsplit(body["resource"])
-    path = read_path(f"/v1.0/{parts.path}")
-    if parts.scheme or path.shape not in _RESOURCES:
+    place, _, query = body["resource"].partition("?")
+    path = read_path(f"/v1.0/{place}")
+    if path.shape not in _RESOURCES:
         raise _invalid(f"Unsupported resource: {body['resource'][:200]}")
     mailbox = call.mailbox_of(path.keys["users"])
     folder = mailbox.folder(path.keys["mailfolders"]) if "mailfolders" in path.keys else None
-    condition = parse_qs(parts.query).get("$filter", [""])[0]
+    condition = parse_qs(query).get("$filter", [""])[0]
     return Subscription(
         id=str(uuid.uuid4()),
         app_id=call.caller.app_id,

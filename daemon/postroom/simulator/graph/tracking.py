@@ -23,9 +23,7 @@ def check_room(mailbox: Mailbox) -> None:
         )
 
 
-def find_cursor(
-    call: Call, mailbox: Mailbox, tracked: Tracked, url: str, query: Callable[[], DeltaQuery]
-) -> Cursor:
+def find_cursor(call: Call, mailbox: Mailbox, tracked: Tracked, url: str, query: Callable[[], DeltaQuery]) -> Cursor:
     """Return where the page begins. A link's own options count, others on the same request do not."""
     token = call.options.get("skiptoken") or call.options.get("deltatoken", "")
     if not token or token.lower() == "latest":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FILTERED_LIMIT = 5000
 """Messages a filtered first round returns at most; the cut is silent (delta-query-messages.md)."""
 _CALM = Nuisance()
+_CARRIED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,13 @@ class _Walk:
         """Return the page behind a cursor, with today's nuisances."""
         if cursor.empties < self.nuisance.empty_in_a_row and self._strikes("empty_page"):
             return DeltaPage([], advance(self.folder, cursor, empties=cursor.empties + 1), done=False)
-        repeated = [found for item in cursor.again if (found := self._still_here(item)) is not None][: max(size - 1, 0)]
+        repeated = [found for item in cursor.again if (found := self._still_here(item)) is not None][: size - 1]
+        for _ in repeated:
+            self.nuisance.record("duplicate", self.mailbox.address)
         page = self._told(self._replayed(cursor), size - len(repeated))
-        return self._spoilt(DeltaPage([*repeated, *page.entries], page.cursor, page.done, self.updates), cursor, size)
+        again = self._spoil(page, cursor, size - len(repeated))
+        steps = msgspec.structs.replace(page.cursor, again=again) if again else page.cursor
+        return DeltaPage([*repeated, *page.entries], steps, page.done, self.updates)
 
     def _told(self, cursor: Cursor, size: int) -> DeltaPage:
         room = min(size, _limit(cursor) - cursor.listed)
@@ -162,24 +167,19 @@ class _Walk:
         self.nuisance.record("replay", self.mailbox.address)
         return back
 
-    def _spoilt(self, page: DeltaPage, cursor: Cursor, size: int) -> DeltaPage:
-        """Add to a page what should not be there: what was told already, and what nobody touched."""
+    def _spoil(self, page: DeltaPage, cursor: Cursor, room: int) -> tuple[int, ...]:
+        """Add to a page what should not be there, as far as there is room; returns what the next page tells again."""
         entries = page.entries
-        if cursor.begins and self.folder.messages and len(entries) < size and self._strikes("noise"):
+        if cursor.begins and self.folder.messages and len(entries) < room and self._strikes("noise"):
             untouched = self.nuisance.chance.choice(self.folder.messages)
             self.updates.add(untouched.item)
             entries.append(untouched)
         twice = [one for one in entries if isinstance(one, StoredMessage) and self.nuisance.draw("duplicate")]
-        here, later = twice[: max(size - len(entries), 0)], twice[max(size - len(entries), 0) :][:5]
-        entries += here
-        if page.done:
-            later = []
-        for _ in (*here, *later):
+        free = room - len(entries)
+        for one in twice[:free]:
             self.nuisance.record("duplicate", self.mailbox.address)
-        if not later:
-            return page
-        again = tuple(one.item for one in later)
-        return DeltaPage(entries, msgspec.structs.replace(page.cursor, again=again), page.done, page.updates)
+            entries.append(one)
+        return () if page.done else tuple(one.item for one in twice[free:][:_CARRIED])
 
     def _is_latest(self, change: Change) -> bool:
         message = self._still_here(change.item)

@@ -246,10 +246,6 @@ class Mailbox:
         folder.enter(message, self._next_seq())
         self._settle(message.folder)
 
-    def restless_move(self, message: StoredMessage) -> None:
-        """Let a message come into its folder once more, which gives it another default id."""
-        self.move(message, message.folder)
-
     def update(self, message: StoredMessage, **changes: Any) -> None:
         """Set attributes of a message; even values it already has count as a change."""
         if "is_read" in changes:

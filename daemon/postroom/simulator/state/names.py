@@ -1,6 +1,7 @@
 """What the folders every mailbox has are called in the languages a mailbox may speak.
 
-Graph's well-known names are the same everywhere; the display name is the mailbox owner's (GD21 resources/mailfolder.md).
+Graph's well-known names are the same everywhere; the display name is in the owner's language (GD21
+resources/mailfolder.md).
 """
 
 from __future__ import annotations
