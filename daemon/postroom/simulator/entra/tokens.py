@@ -9,12 +9,16 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 import jwt
 from jwt.algorithms import RSAAlgorithm
 
 from postroom.simulator.keys import rsa_key
+
+TOKENS_KNOWN = 1000
+"""Tokens whose signature need not be checked again."""
 
 LONG_LIFETIME = 7200
 """Seconds from which on an answer carries `refresh_in`, half the lifetime."""
@@ -38,6 +42,7 @@ class TokenSigner:
     """Signs access tokens and reads its own back."""
 
     def __init__(self) -> None:
+        self._verified: dict[tuple[bytes, frozenset[str]], dict[str, Any]] = {}
         self._key = rsa_key("access tokens")
         self.key_id = uuid.uuid4().hex
 
@@ -52,7 +57,7 @@ class TokenSigner:
 
     def read(self, token: str, *, audiences: Collection[str], issuer: str, now: datetime) -> Grant:
         """Verify signature, audience, issuer and time; raises `BearerRefused`."""
-        claims = self._verify(token, audiences)
+        claims = self._claims(token, audiences)
         if claims["iss"] != issuer.format(tid=claims.get("tid")):
             raise BearerRefused("Access token validation failure. Invalid issuer.")
         if not int(claims["nbf"]) <= now.timestamp() < int(claims["exp"]):
@@ -63,6 +68,16 @@ class TokenSigner:
             frozenset(claims.get("roles", ())),
             datetime.fromtimestamp(int(claims["iat"]), UTC),
         )
+
+    def _claims(self, token: str, audiences: Collection[str]) -> dict[str, Any]:
+        """Return the claims of a token that is genuine; a signature is checked once, a client sends it every time."""
+        name = (blake2b(token.encode("utf-8", "replace")).digest(), frozenset(audiences))
+        claims = self._verified.get(name)
+        if claims is None:
+            claims = self._verified[name] = self._verify(token, audiences)
+            if len(self._verified) > TOKENS_KNOWN:
+                del self._verified[next(iter(self._verified))]
+        return claims
 
     def _verify(self, token: str, audiences: Collection[str]) -> dict[str, Any]:
         # The times are compared by the caller, with the simulated clock.
