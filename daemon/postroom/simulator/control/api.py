@@ -52,11 +52,14 @@ def api_routes(controls: Controls) -> list[web.RouteDef]:
         ("DELETE", "/api/faults"): api.clear_faults,
         ("DELETE", r"/api/faults/{id:\d{1,9}}"): api.remove_fault,
         ("GET", "/api/injected"): api.injected,
+        ("GET", "/api/nuisances"): api.nuisances,
+        ("PATCH", "/api/nuisances"): api.disturb,
         ("GET", "/api/clock"): api.clock,
         ("POST", "/api/clock"): api.set_clock,
         ("GET", "/api/mailboxes"): api.mailboxes,
         ("POST", "/api/mailboxes"): api.add_mailbox,
         ("GET", "/api/mailboxes/{address}"): api.mailbox,
+        ("PATCH", "/api/mailboxes/{address}"): api.set_condition,
         ("POST", "/api/mailboxes/{address}/reset"): api.reset,
         ("GET", "/api/mailboxes/{address}/messages"): api.messages,
         ("POST", "/api/mailboxes/{address}/messages"): api.deliver,
@@ -99,6 +102,12 @@ class _Api:
     async def injected(self, request: web.Request) -> Any:
         return {"counts": self._controls.counts(), "injected": self._controls.injected(_number(request, "after"))}
 
+    async def nuisances(self, _: web.Request) -> Any:
+        return self._controls.tenant.weather.nuisances
+
+    async def disturb(self, request: web.Request) -> Any:
+        return self._controls.disturb(await _json(request))
+
     async def clock(self, _: web.Request) -> Any:
         return self._controls.clock()
 
@@ -120,6 +129,9 @@ class _Api:
 
     async def mailbox(self, request: web.Request) -> Any:
         return self._controls.mailbox(request.match_info["address"])
+
+    async def set_condition(self, request: web.Request) -> Any:
+        return self._controls.set_condition(request.match_info["address"], await _json(request))
 
     async def reset(self, request: web.Request) -> Any:
         return self._controls.reset_delta(request.match_info["address"], (await _read(request, _FolderRequest)).folder)

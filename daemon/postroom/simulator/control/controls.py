@@ -13,6 +13,9 @@ from postroom.simulator.state import Folder, Mailbox, StoredMessage, UnknownMess
 if TYPE_CHECKING:
     from postroom.simulator.server import SimulatedTenant
 
+CONDITIONS = ("full", "licensed", "moving", "provisioned")
+"""What a mailbox may be, besides being there; see `postroom.simulator.state.Mailbox`."""
+
 MOST_LISTED = 200
 """Messages and strikes in one answer."""
 
@@ -33,6 +36,7 @@ class Controls:
             "profile": self.tenant.weather.profile.name,
             "seed": self.tenant.faults.seed,
             "faults": self.faults(),
+            "nuisances": self.tenant.weather.nuisances,
             "injected": self.counts(),
             "mailboxes": self.mailboxes(),
         }
@@ -53,8 +57,8 @@ class Controls:
         return [fault_json(fault) for fault in self.tenant.faults.faults]
 
     def counts(self) -> dict[str, int]:
-        """Tell how often each fault struck."""
-        return dict(self.tenant.faults.counts)
+        """Tell how often each fault and each nuisance struck."""
+        return dict(self.tenant.weather.struck)
 
     def injected(self, after: int = 0) -> list[dict[str, Any]]:
         """List what struck after the strike with that number, oldest first, so many at a time."""
@@ -101,6 +105,11 @@ class Controls:
         """Take a rule away."""
         if not self.tenant.faults.remove(fault_id):
             raise UnknownMessage(f"There is no fault {fault_id}.")
+
+    def disturb(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Set nuisances of change tracking; see `postroom.simulator.state.Nuisance`."""
+        self.tenant.weather.disturb(document)
+        return self.tenant.weather.nuisances
 
     def clear_faults(self) -> None:
         """Take all rules away: the weather is calm then."""
@@ -177,6 +186,17 @@ class Controls:
         """Make every delta link of a folder void."""
         self.tenant.state.mailbox(address).reset_delta(folder)
 
+    def set_condition(self, address: str, conditions: Mapping[str, object]) -> dict[str, Any]:
+        """Make a mailbox full, unlicensed, moving or not yet opened, or undo that."""
+        mailbox = self.tenant.state.mailbox(address)
+        if wrong := [
+            name for name, value in conditions.items() if name not in CONDITIONS or not isinstance(value, bool)
+        ]:
+            raise ValueError(f"{', '.join(wrong)}: a condition is one of {', '.join(CONDITIONS)}, true or false")
+        for name, value in conditions.items():
+            setattr(mailbox, name, value)
+        return mailbox_json(mailbox)
+
     def add_mailbox(self, address: str) -> dict[str, Any]:
         """Create a mailbox."""
         local, at, domain = address.rpartition("@")
@@ -194,6 +214,7 @@ def mailbox_json(mailbox: Mailbox) -> dict[str, Any]:
         "messages": len(mailbox.messages),
         "inbox": len(inbox.messages),
         "unread": inbox.unread,
+        **{name: getattr(mailbox, name) for name in CONDITIONS},
     }
 
 

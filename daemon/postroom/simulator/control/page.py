@@ -202,7 +202,7 @@ class _Page:
             profile=controls.tenant.weather.profile,
             seed=controls.tenant.faults.seed,
             faults=controls.faults(),
-            counts=sorted(controls.counts().items(), key=lambda pair: -pair[1]),
+            counts=controls.counts(),
             strikes=list(reversed(strikes)),
             presets=list(PRESETS),
             mailboxes=found[:MOST_MAILBOXES],

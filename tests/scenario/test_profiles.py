@@ -1,0 +1,74 @@
+"""The daemon lives through every weather there is: each mail is handled once, and each fault was really met."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from postroom.model import RetryPolicy
+from postroom.pipeline import act, rounds
+from postroom.simulator.profiles import PROFILES
+from support.daemon import MAILBOX, mail
+
+ADDRESSES = [MAILBOX, *(f"{name}@contoso.example" for name in ("orders", "support", "dmarc"))]
+CONFIG = """
+handlers:
+  save: {use: save_attachments, with: {directory: saved}, retry: {attempts: 50, first: 100ms, longest: 500ms}}
+mailboxes:
+""" + "".join(
+    f"""
+  - address: {address}
+    poll: 1s
+    start: all
+    rules: [{{name: all, handle: [save], then: {{mark_read: true, move_to: Done}}}}]
+"""
+    for address in ADDRESSES
+)
+SEED = 1070  # every fault of every profile strikes within its first thirty opportunities
+LONGEST = 45.0
+ROUGH = [name for name in PROFILES if name != "calm"]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Try what failed again at once: what is tested is that nothing is lost, not how long it takes."""
+    monkeypatch.setattr(act, "POLICY", RetryPolicy(attempts=50, first=0.1, longest=0.5))
+    monkeypatch.setattr(rounds, "LONGEST_BACK_OFF", 1.0)
+
+
+@pytest.fixture
+def mailboxes(tenant):
+    """Four mailboxes: what is done to one is not done to the others."""
+    return [tenant.state.add_mailbox(address) for address in ADDRESSES]
+
+
+def to_be_met(tenant):
+    """What the weather holds: its faults, and the nuisances that strike by chance."""
+    chances = {name for name, value in tenant.weather.profile.nuisances.items() if isinstance(value, float)}
+    return {fault.label for fault in tenant.faults.faults} | chances
+
+
+@pytest.mark.parametrize("name", ROUGH)
+async def test_every_mail_is_accounted_for_in_every_weather(name, daemon, tenant, mailboxes, tmp_path):
+    tenant.use_profile(name, seed=SEED)
+    sent = 0
+    async with daemon(CONFIG) as running, asyncio.timeout(LONGEST):
+        while not sent or to_be_met(tenant) - set(tenant.weather.struck):
+            for address in ADDRESSES:
+                tenant.deliver(address, mail(f"bill {sent}", bill_pdf=b"%PDF-" + str(sent).encode()))
+                sent += 1
+            await running.until_counts(messages=sent, deliveries_done=sent, actions_done=sent)
+    saved = {path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    assert saved == {b"%PDF-" + str(number).encode() for number in range(sent)}
+    folders = [each.folder.display_name for mailbox in mailboxes for each in mailbox.messages.values()]
+    assert folders == ["Done"] * sent
+    assert to_be_met(tenant) <= set(tenant.weather.struck)
+
+
+async def test_a_calm_day_injects_nothing(daemon, tenant, mailboxes):
+    tenant.use_profile("calm")
+    tenant.deliver(MAILBOX, mail("bill", bill_pdf=b"%PDF-"))
+    async with daemon(CONFIG) as running:
+        await running.until_counts(messages=1, deliveries_done=1, actions_done=1)
+    assert not tenant.weather.struck
