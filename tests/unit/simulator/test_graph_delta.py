@@ -207,7 +207,7 @@ async def test_there_is_no_delta_of_a_whole_mailbox(graph):
 
 
 async def test_links_follow_the_host_the_client_addressed(graph, three):
-    link = (await graph.get(INBOX, headers={"Host": "graph.contoso.example:8443"}))["@odata.deltaLink"]
+    link = (await graph.get(INBOX, headers={"Host": "graph.contoso.example:8443"}, judged=False))["@odata.deltaLink"]
     assert link.startswith("http://graph.contoso.example:8443/v1.0/users('ann%40contoso.example')/mailFolders('")
 
 

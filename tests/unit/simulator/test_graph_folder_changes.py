@@ -112,10 +112,10 @@ async def test_folders_are_ordered_by_name(graph):
 
 async def test_folders_are_counted(graph, ann):
     await make(graph, "one", under="archive")
-    assert (await graph("GET", "/mailFolders/archive/childFolders/$count")).data == b"1"
+    assert (await graph("GET", "/mailFolders/archive/childFolders/$count", judged=False)).data == b"1"
     everything = await graph.get("/mailFolders?$top=100&$count=true")
     assert everything["@odata.count"] == len(everything["value"])
-    assert int((await graph("GET", "/mailFolders/$count")).data) == len(everything["value"])
+    assert int((await graph("GET", "/mailFolders/$count", judged=False)).data) == len(everything["value"])
 
 
 async def test_child_folders_can_be_expanded(graph):
@@ -133,7 +133,7 @@ async def test_a_search_folder_shows_what_its_filter_finds_in_other_folders(grap
         "digests",
         under="searchfolders",
         **{
-            "@odata.type": "microsoft.graph.mailSearchFolder",
+            "@odata.type": "#microsoft.graph.mailSearchFolder",
             "includeNestedFolders": True,
             "sourceFolderIds": [ann.root.id],
             "filterQuery": "contains(subject, 'weekly digest')",
@@ -142,7 +142,7 @@ async def test_a_search_folder_shows_what_its_filter_finds_in_other_folders(grap
     assert (search["@odata.type"], search["totalItemCount"]) == ("#microsoft.graph.mailSearchFolder", 1)
     found = await graph.get(f"/mailFolders/{search['id']}/messages")
     assert [one["id"] for one in found["value"]] == [ann.default_id(stored)]
-    other = {"filterQuery": "isRead eq true"}
+    other = {"@odata.type": "#microsoft.graph.mailSearchFolder", "filterQuery": "isRead eq true"}
     assert (await graph("PATCH", f"/mailFolders/{search['id']}", body=other)).json["totalItemCount"] == 0
     assert (await graph("GET", f"/mailFolders/{search['id']}/messages/delta")).status == 400
     refused = await graph("POST", f"/messages/{ann.default_id(stored)}/move", body={"destinationId": search["id"]})

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from postroom.simulator.graph import Caller
 
+ADDRESS = "ann@contoso.example"
 MESSAGES = "/users/ann@contoso.example/mailFolders('inbox')/messages"
 WAIT = 5
 
@@ -182,10 +183,10 @@ async def test_lifecycle_events_go_to_their_own_url(graph, state, body, endpoint
     assert (await graph("GET", f"{graph.root}/subscriptions/{made['id']}")).status == 404
 
 
-async def test_late_mail_is_told_when_it_shows(graph, ann, state, clock, body, endpoint):
+async def test_late_mail_is_told_when_it_shows(graph, state, clock, body, endpoint):
     await subscribe(graph, body)
     state.nuisance.late, state.nuisance.late_seconds = 1, (0.01, 0.01)
-    state.deliver_mime(ann.address, b"Subject: x\r\n\r\n")
+    state.deliver_mime(ADDRESS, b"Subject: x\r\n\r\n")
     clock.pass_seconds(1)
     told = await endpoint.next()
     assert (await graph("GET", f"/messages/{told['resourceData']['id']}")).status == 200
@@ -204,14 +205,14 @@ async def test_a_subscription_is_renewed_deleted_and_expires(graph, state, clock
     assert (await graph("DELETE", f"{graph.root}/subscriptions/{other['id']}")).status == 404
 
 
-async def test_an_expired_subscription_is_told_nothing(graph, ann, state, clock, body, endpoint):
+async def test_an_expired_subscription_is_told_nothing(graph, state, clock, body, endpoint):
     await subscribe(graph, body)
     clock.pass_seconds(3601)
-    state.deliver_mime(ann.address, b"Subject: x\r\n\r\n")
+    state.deliver_mime(ADDRESS, b"Subject: x\r\n\r\n")
     body["expirationDateTime"] = until(clock, minutes=5)
     await subscribe(graph, body)
-    stored = state.deliver_mime(ann.address, b"Subject: y\r\n\r\n")
-    assert (await endpoint.next())["resourceData"]["id"] == ann.default_id(stored)
+    stored = state.deliver_mime(ADDRESS, b"Subject: y\r\n\r\n")
+    assert (await endpoint.next())["resourceData"]["id"] == state.mailbox(ADDRESS).default_id(stored)
 
 
 async def test_a_subscription_lives_a_week_at_most(graph, clock, body):
