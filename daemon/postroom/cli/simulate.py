@@ -16,6 +16,7 @@ from rich.text import Text
 
 from postroom.errors import ExitCode
 from postroom.simulator.listen import Place, parse_place
+from postroom.simulator.profiles import PROFILES
 from postroom.simulator.seed import seed
 from postroom.simulator.server import SimulatedTenant
 from postroom.simulator.tls import write_private
@@ -39,6 +40,17 @@ class PlaceType(click.ParamType[Place]):
             return value if isinstance(value, Place) else parse_place(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def _seeds(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[list[Path], int]:
+    """Tell directories of mail from the number that chance begins with."""
+    directory = click.Path(exists=True, file_okay=False, path_type=Path)
+    paths = [directory.convert(value, param, ctx) for value in values if not _is_number(value)]
+    return paths, next((int(value) for value in values if _is_number(value)), 0)
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 18  # noqa: PLR2004 - what a seed may have
 
 
 def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -78,12 +90,33 @@ def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, 
 )
 @click.option(
     "--seed",
-    "seed_directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Deliver the .eml files of a directory first. A subfolder named after a mailbox goes there, other files go to "
-    "the first mailbox.",
+    "seeds",
+    multiple=True,
+    callback=_seeds,
+    metavar="DIR|NUMBER",
+    help="With a directory: deliver its .eml files first. A subfolder named after a mailbox goes there, other files go "
+    "to the first mailbox. With a number: faults that strike by chance strike the same way again. Both may be given.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="calm",
+    show_default=True,
+    help="What goes wrong by itself; it can be changed while the tenant runs.",
+)
+@click.option(
+    "--control",
+    type=PlaceType(),
+    default="127.0.0.1:0",
+    show_default=True,
+    help="Where the start page and the control endpoint are served.",
+)
+@click.option(
+    "--managed-identity",
+    type=PlaceType(),
+    help="Where tokens are handed out as on a machine in Azure; nowhere without this option.",
+)
+@click.option("--http", is_flag=True, help="Serve plain HTTP, for clients that cannot be told whom to trust.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything a client needs as one line of JSON.")
 @click.option("--allow-remote", is_flag=True, help="Allow addresses that other machines can reach.")
 def simulate(
@@ -91,34 +124,50 @@ def simulate(
     listen: Place,
     smtp: Place,
     mailboxes: tuple[str, ...],
-    seed_directory: Path | None,
+    seeds: tuple[list[Path], int],
+    profile: str,
+    control: Place,
+    managed_identity: Place | None,
+    http: bool,
     as_json: bool,
     allow_remote: bool,
 ) -> int:
     """Run a simulated Microsoft 365 tenant on this machine until SIGTERM or Ctrl-C.
 
     It has a sign-in that really checks secrets, certificates and federated tokens, mailboxes behind Microsoft Graph,
-    and an SMTP listener that mail comes in by. Certificates, ids and secrets are new at every start; nothing is kept.
+    an SMTP listener that mail comes in by, and a start page in the browser. Certificates, ids and secrets are new at
+    every start; nothing is kept.
     """
-    for name, place in (("--listen", listen), ("--smtp", smtp)):
-        if not (allow_remote or place.is_loopback):
+    places = {"--listen": listen, "--smtp": smtp, "--control": control, "--managed-identity": managed_identity}
+    for name, place in places.items():
+        if not (allow_remote or place is None or place.is_loopback):
             raise click.UsageError(
                 f"{name} {place} can be reached by other machines, and everybody could send mail to this tenant. Use "
                 "127.0.0.1, or say --allow-remote if that is what you want."
             )
     with tempfile.TemporaryDirectory(prefix="postroom-simulate-", ignore_cleanup_errors=True) as directory:
-        tenant = SimulatedTenant(Path(directory), mailboxes=mailboxes, listen=str(listen), smtp=str(smtp))
-        return asyncio.run(_serve(tenant, seed_directory, as_json))
+        tenant = SimulatedTenant(
+            Path(directory),
+            mailboxes=mailboxes,
+            listen=str(listen),
+            smtp=str(smtp),
+            control=str(control),
+            managed_identity=None if managed_identity is None else str(managed_identity),
+            tls=not http,
+            profile=profile,
+            seed=seeds[1],
+        )
+        return asyncio.run(_serve(tenant, seeds[0], as_json))
 
 
-async def _serve(tenant: SimulatedTenant, seed_directory: Path | None, as_json: bool) -> int:
+async def _serve(tenant: SimulatedTenant, seed_directories: list[Path], as_json: bool) -> int:
     """Run the tenant until a signal comes."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with tenant:
-        if seed_directory is not None:
-            await _fill(tenant, seed_directory)
+        for directory in seed_directories:
+            await _fill(tenant, directory)
         file = write_private(tenant.directory / "postroom.yaml", tenant.config_text().encode())
         if as_json:
             click.echo(json.dumps({**tenant.describe(), "config_file": str(file)}))
@@ -143,9 +192,13 @@ def _show(tenant: SimulatedTenant, file: Path) -> None:
         ("sign-in, Graph", tenant.graph),
         ("SMTP", tenant.smtp),
         ("mailboxes", ", ".join(tenant.mailboxes)),
-        ("trust", str(tenant.ca_file)),
+        ("trust", str(tenant.ca_file or "")),
+        ("start page", tenant.control),
+        ("managed identity", tenant.metadata),
+        ("weather", tenant.weather.profile.name),
     ):
-        rows.add_row(Text(name, style="bold"), Text(value))
+        if value:
+            rows.add_row(Text(name, style="bold"), Text(value))
     console.print(Panel(rows, title="Simulated tenant", title_align="left", expand=False))
     console.print("\nA configuration for it:\n", style="bold")
     console.print(Text(tenant.config_text()))

@@ -110,5 +110,5 @@ def _check(effect: object) -> None:
     if isinstance(effect, effects.EntraAnswer) and effect.code not in REFUSALS:
         raise ValueError(f"code is one of {', '.join(map(str, REFUSALS))}")
     for name, value in getattr(effect, "headers", {}).items():
-        if not _TOKEN.fullmatch(name) or any(ord(letter) < ord(" ") for letter in value):
+        if not _TOKEN.fullmatch(name) or not (value.isascii() and value.isprintable()):
             raise ValueError(f"{name!r} is no header that can be sent")
