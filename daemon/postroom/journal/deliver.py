@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -49,15 +49,6 @@ class Routed(NamedTuple):
     had: frozenset[str] = frozenset()
 
 
-class _Wanted(NamedTuple):
-    """A delivery to be made."""
-
-    routed: Routed
-    handler: str
-    rule: str
-    claimed: bool
-
-
 def handlers_of(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, frozenset[str]]:
     """Return which handlers have a delivery of each of these messages."""
     had: dict[int, frozenset[str]] = defaultdict(frozenset)
@@ -71,42 +62,54 @@ def deliver(
 ) -> tuple[int, list[Delivery]]:
     """Insert the deliveries; returns how many, and those that were claimed at once."""
     now = micros(at)
-    wanted = _wanted(routed, {name: count for name, count in room.items() if not is_waiting(connection, name, now)})
-    if not wanted:
-        return 0, []
-    ((last,),) = _LAST.rows(connection)
-    _ADD.many(connection, [_row(each, mailbox, now) for each in wanted])
-    claimed = {(each.routed.id, each.handler): each for each in wanted if each.claimed}
-    if not claimed:
-        return len(wanted), []
-    return len(wanted), [
-        Delivery(key, message_id, each.routed.message, handler, each.rule, 1)
-        for message_id, handler, key in _ADDED.rows(connection, last or 0)
-        if (each := claimed.get((message_id, handler)))
-    ]
+    free = {name: count for name, count in room.items() if not is_waiting(connection, name, now)}
+    rows: list[Values] = []
+    claimed: dict[tuple[int, str], tuple[Message, str]] = {}
+    for each, handler, rule in _wanted(routed):
+        start: Values = ("ready", now, 0, None, None, "")
+        if each.failure:
+            start = ("dead", now, 0, None, now, clean(each.failure))
+        elif free.get(handler, 0) > 0:
+            free[handler] -= 1
+            claimed[each.id, handler] = (each.message, rule)
+            start = ("running", now, 1, now, None, "")
+        rows.append((each.id, mailbox, handler, rule, *start))
+    return len(rows), _insert(connection, rows, claimed)
 
 
-def _wanted(routed: Iterable[Routed], room: dict[str, int]) -> list[_Wanted]:
-    """List what is to be delivered to whom, by the first rule that names the handler, and claim while there is room."""
-    wanted: list[_Wanted] = []
+def _wanted(routed: Iterable[Routed]) -> Iterator[tuple[Routed, str, str]]:
+    """Yield each message with the handlers that are to have it, each with the first rule that names it."""
+    known: dict[int, list[tuple[str, str]]] = {}  # by the `id` of the rules, which most messages share
     for each in routed:
-        met = set(each.had)
-        for rule in each.rules:
-            for handler in rule.handlers:
-                if handler not in met:
-                    met.add(handler)
-                    claimed = not each.failure and room.get(handler, 0) > 0
-                    if claimed:
-                        room[handler] -= 1
-                    wanted.append(_Wanted(each, handler, rule.name, claimed))
-    return wanted
+        wanted = known.get(id(each.rules))
+        if wanted is None:
+            wanted = known[id(each.rules)] = _first_rules(each.rules)
+        for handler, rule in wanted:
+            if handler not in each.had:
+                yield each, handler, rule
 
 
-def _row(wanted: _Wanted, mailbox: int, now: int) -> Values:
-    """Where the rules could not be evaluated it starts as a dead letter."""
-    common = (wanted.routed.id, mailbox, wanted.handler, wanted.rule)
-    if wanted.claimed:
-        return (*common, "running", now, 1, now, None, "")
-    if wanted.routed.failure:
-        return (*common, "dead", now, 0, None, now, clean(wanted.routed.failure))
-    return (*common, "ready", now, 0, None, None, "")
+def _first_rules(rules: Iterable[MatchedRule]) -> list[tuple[str, str]]:
+    """Return each handler with the first rule that names it."""
+    first: dict[str, str] = {}
+    for rule in rules:
+        for handler in rule.handlers:
+            first.setdefault(handler, rule.name)
+    return list(first.items())
+
+
+def _insert(
+    connection: Connection, rows: Sequence[Values], claimed: Mapping[tuple[int, str], tuple[Message, str]]
+) -> list[Delivery]:
+    """Insert the rows and return those of `claimed`, (message, handler) -> message and rule, with their ids."""
+    if not rows:
+        return []
+    ((last,),) = _LAST.rows(connection)
+    _ADD.insert(connection, rows)
+    if not claimed:
+        return []
+    return [
+        Delivery(key, message_id, found[0], handler, found[1], 1)
+        for message_id, handler, key in _ADDED.rows(connection, last or 0)
+        if (found := claimed.get((message_id, handler)))
+    ]

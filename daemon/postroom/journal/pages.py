@@ -127,7 +127,7 @@ def _add(connection: Connection, mailbox: int, page: PageCommit, added: Sequence
     ((last,),) = _LAST.rows(connection)
     stored = [(new, *(encode_message(new.message) if new.dispatch else (None, new.message))) for new in added]
     seen, rules = micros(page.at), _texts_of_rules(added)
-    _ADD_MESSAGE.many(
+    _ADD_MESSAGE.insert(
         connection,
         [
             (mailbox, page.folder, *_labels(new, seen), rules[id(new.rules)] if new.dispatch else None, snapshot)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam
@@ -19,6 +20,9 @@ Values = tuple[Any, ...]
 
 IN_SIZES: Final = (1, 2, 4, 8, 12, 16, 24, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 500)
 """Lengths of IN lists; shorter ones are filled up by repeating a value, so that few texts are ever prepared."""
+
+ROWS_AT_ONCE: Final = 25
+"""Rows that one INSERT adds; older SQLites take no more than 999 values in a statement."""
 
 
 def compile_for(statement: Executable, dialect: Dialect, names: Sequence[str]) -> str:
@@ -49,6 +53,14 @@ class Prepared:
         if rows:
             with closing(connection.connection.cursor()) as cursor:
                 cursor.executemany(self._text(connection.dialect), rows)
+
+    def insert(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Run an INSERT with several rows at a time: the driver lets go of the interpreter at each run."""
+        head, word, row = self._text(connection.dialect).partition("VALUES ")
+        with closing(connection.connection.cursor()) as cursor:
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                part = rows[start : start + ROWS_AT_ONCE]
+                cursor.execute(f"{head}{word}{', '.join([row] * len(part))}", [*chain.from_iterable(part)])
 
     def once(self, connection: Connection, *values: Any) -> int:
         """Run it and return how many rows it touched."""
