@@ -160,6 +160,18 @@ async def test_links_are_made_void_on_the_page(browser, tenant):
     assert tenant.state.mailbox(ADDRESS).folder("inbox").epoch == before + 1
 
 
+async def test_a_mailbox_gets_into_a_condition_on_its_page(browser, tenant):
+    mailbox = tenant.state.mailbox(ADDRESS)
+    place = f"/mailboxes/{ADDRESS.replace('@', '%40')}/condition"
+    fields = {"full": "yes", "moving": None, "unlicensed": None}
+    await browser.submit((await browser.open(f"/mailboxes/{ADDRESS}")).form(place), **fields)
+    assert (mailbox.full, mailbox.moving, mailbox.licensed) == (True, False, True)
+    assert "full" in (await browser.open()).words
+    fields = {"full": None, "moving": "yes", "unlicensed": "yes"}
+    await browser.submit((await browser.open(f"/mailboxes/{ADDRESS}")).form(place), **fields)
+    assert (mailbox.full, mailbox.moving, mailbox.licensed) == (False, True, False)
+
+
 async def test_samples_fill_the_mailboxes(browser, tenant):
     await browser.submit((await browser.open()).form("/samples"))
     assert len(inbox(tenant)) > 20

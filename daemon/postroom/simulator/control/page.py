@@ -37,6 +37,7 @@ _DONE = {
     "removed": "The fault is gone.",
     "clock": "The clock has been set.",
     "reset": "Every delta link of that inbox is void now.",
+    "condition": "The mailbox is as you said.",
     "moved": "The message has been moved.",
     "marked": "The message has been marked.",
 }
@@ -70,6 +71,7 @@ def page_routes(controls: Controls) -> list[web.RouteDef]:
         "/faults/{id}/remove": page.remove,
         "/clock": page.clock,
         "/mailboxes/{address}/reset": page.reset,
+        "/mailboxes/{address}/condition": page.condition,
         "/mailboxes/{address}/messages/{id}": page.act,
     }
     return [
@@ -177,6 +179,11 @@ class _Page:
         self._controls.reset_delta(request.match_info["address"])
         return f"{_at(request)}?done=reset"
 
+    async def condition(self, request: web.Request, form: _Form) -> str:
+        wanted = {"full": "full" in form, "moving": "moving" in form, "licensed": "unlicensed" not in form}
+        self._controls.set_condition(request.match_info["address"], wanted)
+        return f"{_at(request)}?done=condition"
+
     async def act(self, request: web.Request, form: _Form) -> str:
         controls, address, message = self._controls, request.match_info["address"], request.match_info["id"]
         wanted = form.get("do", "")
@@ -203,6 +210,7 @@ class _Page:
             seed=controls.tenant.faults.seed,
             faults=controls.faults(),
             counts=controls.counts(),
+            nuisances=_in_force(controls.tenant.weather.nuisances),
             strikes=list(reversed(strikes)),
             presets=list(PRESETS),
             mailboxes=found[:MOST_MAILBOXES],
@@ -232,6 +240,12 @@ def _shown(handler: _Handler) -> _Handler:
             raise web.HTTPNotFound(text=f"{error.message}\n") from None
 
     return answer
+
+
+def _in_force(nuisances: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name the nuisances that strike at all, with their chance."""
+    chances = [(name, value) for name, value in nuisances.items() if isinstance(value, float | bool) and value]
+    return [(name.replace("_", " "), "" if value is True else f"{value:.0%}") for name, value in chances]
 
 
 def _at(request: web.Request) -> str:
