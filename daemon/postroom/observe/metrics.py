@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import platform
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,14 +15,14 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from postroom import __version__
 from postroom.observe.health import Health
+from postroom.observe.tally import Tally
 from postroom.ports import Clock
 
-DELIVERY_SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 ROUND_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 
@@ -43,19 +42,6 @@ class Metrics:
         )
         self._round_seconds = Histogram(
             "postroom_round_seconds", "How long a finished round took.", buckets=ROUND_SECONDS, registry=registry
-        )
-        self._deliveries = Counter(
-            "postroom_deliveries_total",
-            "Finished attempts, by the state they left the delivery in: done, ready (to be retried), dead, discarded.",
-            ["handler", "state"],
-            registry=registry,
-        )
-        self._delivery_seconds = Histogram(
-            "postroom_delivery_seconds",
-            "How long an attempt of a handler took.",
-            ["handler"],
-            buckets=DELIVERY_SECONDS,
-            registry=registry,
         )
         self._actions = Counter(
             "postroom_actions_total",
@@ -81,6 +67,8 @@ class Metrics:
         self._reload.set(1)
         build = Gauge("postroom_build_info", "Always 1.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)
+        self._tally = Tally()
+        registry.register(_TallyCollector(self._tally))
         registry.register(_HealthCollector(health, clock))
         ProcessCollector(registry=registry)
 
@@ -98,8 +86,7 @@ class Metrics:
 
     def delivery(self, handler: str, state: str, seconds: float) -> None:
         """Count a finished attempt."""
-        self._delivery_counter(handler, state).inc()
-        self._delivery_timer(handler).observe(seconds)
+        self._tally.add(handler, state, seconds)
 
     def action(self, kind: str, state: str) -> None:
         """Count the mail actions of one origin; `kind` is ``rule`` or ``handler``."""
@@ -121,13 +108,29 @@ class Metrics:
         """Note whether the last configuration read was taken into use."""
         self._reload.set(success)
 
-    @functools.lru_cache(maxsize=512)  # noqa: B019 - lives as long as the process; a look-up by labels costs twice an inc()
-    def _delivery_counter(self, handler: str, state: str) -> Counter:
-        return self._deliveries.labels(handler, state)
 
-    @functools.lru_cache(maxsize=512)  # noqa: B019 - as above
-    def _delivery_timer(self, handler: str) -> Histogram:
-        return self._delivery_seconds.labels(handler)
+class _TallyCollector(Collector):
+    """Reads the tally at each scrape; a counter and a histogram of the library take a lock each for every mail."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what has been counted."""
+        deliveries = CounterMetricFamily(
+            "postroom_deliveries",
+            "Finished attempts, by the state they left the delivery in: done, ready (to be retried), dead, discarded.",
+            labels=["handler", "state"],
+        )
+        for key, count in self._tally.counts.items():
+            deliveries.add_metric(key, count)
+        yield deliveries
+        seconds = HistogramMetricFamily(
+            "postroom_delivery_seconds", "How long an attempt of a handler took.", labels=["handler"]
+        )
+        for handler, spread in self._tally.spreads.items():
+            seconds.add_metric([handler], list(spread.cumulated()), spread.seconds)
+        yield seconds
 
 
 class _HealthCollector(Collector):

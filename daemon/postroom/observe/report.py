@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -115,7 +116,8 @@ class Report:
         self.metrics.delivery(fields["handler"], state, fields.get("seconds", 0.0))
         if state == "done":
             self._tally("deliveries_done")
-            self.log.debug("delivery", **fields)
+            if self.log.is_enabled_for(logging.DEBUG):
+                self.log.debug("delivery", **fields)
         else:
             self._unfinished("delivery", state, fields)
 
