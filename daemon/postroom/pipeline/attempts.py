@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from postroom.model import Delivery, Outcome, Retry, Settlement, Verdict
+from postroom.model import Delivery, Outcome, Retry, Settlement
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.handle import crashed, handle
@@ -112,14 +112,14 @@ class Attempts:
             attempt.handler.strand(1)
             task.cancel()
             reason = f"TimedOut: no answer within {attempt.handler.timeout:g} s, and it cannot be stopped"
-            self._finish(attempt, self._decide(attempt, Retry(reason)))
+            self._finish(attempt, Retry(reason))
 
     async def stop(self, limit: float) -> None:
         """Let what runs finish within `limit` seconds, then cut it off; what has not begun is given back."""
         while self._queue:
             attempt = self._queue.popleft()
             attempt.desk.end()
-            self._finish(attempt, cut_off(self._clock.now()))
+            self._finish(attempt, None)
         if self._waiting:
             await asyncio.wait(list(self._waiting), timeout=limit)
         for task in self._waiting:
@@ -151,19 +151,20 @@ class Attempts:
 
     async def _run(self, attempt: _Attempt) -> bool:
         """Run one attempt; returns whether it had to wait."""
+        outcome: Outcome | None
         try:
-            verdict = self._decide(attempt, await self._outcome(attempt))
+            outcome = await self._outcome(attempt)
         except asyncio.CancelledError:
-            verdict = cut_off(self._clock.now())
+            outcome = None
         except Exception as error:  # noqa: BLE001 - whatever went wrong around the handler, the delivery must go on
-            verdict = self._decide(attempt, crashed(error))
+            outcome = crashed(error)
         attempt.desk.end()
         if attempt.given_up:
             attempt.handler.strand(-1)
             return True
         if attempt.waits and (task := asyncio.current_task()) is not None:
             del self._waiting[task]
-        self._finish(attempt, verdict)
+        self._finish(attempt, outcome)
         return attempt.waits
 
     async def _outcome(self, attempt: _Attempt) -> Outcome:
@@ -178,13 +179,15 @@ class Attempts:
         )
         return await handle(handler, delivery, context, self._has_to_wait)
 
-    def _decide(self, attempt: _Attempt, outcome: Outcome) -> Verdict:
-        return decide(outcome, attempt.delivery, attempt.handler.retry, self._clock.now(), self._random)
-
-    def _finish(self, attempt: _Attempt, verdict: Verdict) -> None:
-        delivery = attempt.delivery
+    def _finish(self, attempt: _Attempt, outcome: Outcome | None) -> None:
+        """Leave the settlement of an attempt; without an outcome it was cut off."""
+        delivery, now = attempt.delivery, self._clock.now()
+        if outcome is None:
+            verdict = cut_off(now)
+        else:
+            verdict = decide(outcome, delivery, attempt.handler.retry, now, self._random)
         self.busy[delivery.handler] -= 1
-        self.finished.append(Settlement(delivery, verdict, attempt.started_at, self._clock.now()))
+        self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         self._ended()
         self._report.event(
             "delivery",

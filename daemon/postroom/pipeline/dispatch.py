@@ -25,6 +25,9 @@ SUBJECT = "journal"
 PROGRESS = "deliveries"
 """What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
 
+COMPANY = 0.01
+"""Seconds an outcome waits for others to be stored with, when there is nothing to claim that it would keep waiting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -65,6 +68,7 @@ class Dispatcher:
         )
         self._turns = 0
         self._fruitless = 0
+        self._more = False
         self._claiming = True
         self._concluded = False
 
@@ -86,6 +90,8 @@ class Dispatcher:
             if not attempts.finished:
                 await self.wake.wait(asked)
                 attempts.give_up_overdue()
+            if attempts.finished and not self._more:
+                await asyncio.sleep(COMPANY)
 
     async def stop(self, limit: float) -> None:
         """Claim nothing more, let what runs finish within `limit` seconds, then cut it off."""
@@ -138,8 +144,9 @@ class Dispatcher:
             self._acted()
         self._turns += 1
         self._fruitless = 0 if claimed else self._fruitless + 1
-        if claimed or (squeezed and room and self._fruitless < len(desk.handlers)):
-            # More may be due: what comes after a claim, and what is of handlers that had to stand back in this turn.
+        # More may be due: what comes after a claim, and what is of handlers that had to stand back in this turn.
+        self._more = bool(claimed) or (squeezed and bool(room) and self._fruitless < len(desk.handlers))
+        if self._more:
             self.wake.set()
 
     def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:

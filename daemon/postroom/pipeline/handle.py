@@ -23,6 +23,8 @@ GONE_AFTER = 3
 LONGEST_CRASH = 200
 """Characters of a foreign exception's text that are kept: it may quote a stranger."""
 
+DONE = Done()
+
 
 async def handle(
     handler: OpenHandler, delivery: Delivery, context: Context, waits: Callable[[], None] = lambda: None
@@ -93,4 +95,4 @@ def _text(error: BaseException) -> str:
 def _legal(answer: object, handler: OpenHandler) -> Outcome:
     if fault := fault_of(answer):
         return Reject(f"Misbehaved: {type(handler.handler).__name__}.handle returned {fault}")
-    return Done() if answer is None else cast("Outcome", answer)
+    return DONE if answer is None else cast("Outcome", answer)

@@ -27,6 +27,9 @@ JITTER = 0.2
 LONGEST_NOTE = 500
 """Characters of a handler's words that are kept: a note may quote a stranger."""
 
+PLAIN = Verdict(DeliveryState.DONE)
+"""The verdict on what is done and has nothing more to say: most of them."""
+
 Random = Callable[[], float]
 """A source of numbers in [0, 1)."""
 
@@ -45,7 +48,8 @@ def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datet
     """Turn an outcome into what is stored: done, ready again later, or a dead letter."""
     match outcome:
         case Done(note, actions):
-            return Verdict(DeliveryState.DONE, note=note[:LONGEST_NOTE], actions=tuple(actions))
+            plain = not note and not actions
+            return PLAIN if plain else Verdict(DeliveryState.DONE, note=note[:LONGEST_NOTE], actions=tuple(actions))
         case Skip(reason):
             return Verdict(DeliveryState.DONE, note=f"skipped: {reason}"[:LONGEST_NOTE])
         case Reject(reason):
