@@ -1,5 +1,6 @@
 """A Graph server over a small tenant, and a client that speaks to it as an app would."""
 
+import io
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -82,7 +83,9 @@ class Graph:
             sent["Prefer"] = ", ".join([prefer] if isinstance(prefer, str) else prefer)
         if body is not None:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-        async with self.session.request(method, _verbatim(url), headers=sent, data=data, allow_redirects=False) as got:
+        content = io.BytesIO(data) if data else data
+        request = self.session.request(method, _verbatim(url), headers=sent, data=content, allow_redirects=False)
+        async with request as got:
             answer = Answer(got.status, got.headers, await got.read())
         if judged:
             self.exchanges.append(_exchange(method, url, sent, data, answer))

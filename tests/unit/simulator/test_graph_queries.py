@@ -139,9 +139,9 @@ async def test_an_order_may_be_of_several_properties(graph, shelf):
 
 @pytest.mark.parametrize("folder", ["", "/mailFolders/inbox"])
 async def test_messages_are_counted_as_plain_text(graph, shelf, folder):
-    answer = await graph("GET", f"{folder}/messages/$count?$filter=isRead%20eq%20false")
+    answer = await graph("GET", f"{folder}/messages/$count?$filter=isRead%20eq%20false", judged=False)
     assert (answer.data, answer.headers["Content-Type"]) == (b"3", "text/plain")
-    assert (await graph("GET", f"{folder}/messages/$count")).data == b"4"
+    assert (await graph("GET", f"{folder}/messages/$count", judged=False)).data == b"4"
 
 
 @pytest.fixture
@@ -220,10 +220,17 @@ async def test_a_search_pages_by_token_and_can_be_counted(graph, archive):
     rest = await graph.get(page["@odata.nextLink"])
     assert len(rest["value"]) == 2
     assert "@odata.nextLink" not in rest
-    assert (await graph("GET", '/messages/$count?$search="pizza"')).data == b"1"
+    assert (await graph("GET", '/messages/$count?$search="pizza"', judged=False)).data == b"1"
 
 
 async def test_a_search_needs_more_than_the_basic_permission(graph, archive):
     assert await subjects(graph, search='"pizza"') == ["epsilon"]
     graph.caller = Caller("app", frozenset({"Mail.ReadBasic.All"}), None)
     assert await refusal(graph, search='"pizza"') == (403, "ErrorAccessDenied")
+
+
+async def test_a_search_finds_a_thousand_messages_at_most(graph, state):
+    for number in range(1001):
+        state.deliver_mime(ME, mail(f"n{number}"))
+    page = await graph.get('/messages?$search="fabrikam"&$top=1&$count=true&$select=id')
+    assert page["@odata.count"] == 1000

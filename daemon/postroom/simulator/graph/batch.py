@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, SupportsBytes
 
 from aiohttp import web
 from yarl import URL
@@ -98,7 +98,7 @@ async def _response(request: web.Request, answer: Answer) -> web.Response:
 
 def _result(part_id: str, response: web.Response) -> dict[str, Any]:
     """Write a part's answer: JSON as such, anything else in base64."""
-    data = response.body if isinstance(response.body, bytes) else b""
+    data = bytes(response.body) if isinstance(response.body, SupportsBytes) else b""
     result: dict[str, Any] = {"id": part_id, "status": response.status}
     headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
     if data:

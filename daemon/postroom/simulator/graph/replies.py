@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import web
 
 from postroom.simulator.graph.attachment_input import read_enclosures
 from postroom.simulator.graph.call import SEND, WRITE, Call, Operation, Operations
-from postroom.simulator.graph.drafts import apply_plain, new_message_id, own_address, read_mime
+from postroom.simulator.graph.drafts import Prepared, admit, new_changes, new_message_id, own_address, read_mime
 from postroom.simulator.graph.faults import bad_request
 from postroom.simulator.graph.message_input import check_known, check_names, draft_parts, recipients, text, wrong
 from postroom.simulator.graph.message_json import View
@@ -18,25 +18,17 @@ from postroom.simulator.graph.message_names import read_optional_body
 from postroom.simulator.graph.messages import written
 from postroom.simulator.graph.sending import send
 from postroom.simulator.graph.updates import check_own
-from postroom.simulator.state import Draft, Mail, Mailbox, StoredMessage, Written, loose, take_apart, write
+from postroom.simulator.state import Draft, Mail, Mailbox, StoredMessage, loose, take_apart, write
 from postroom.simulator.state.answer import Answer, Kind, answer_draft, thread_headers
 
 _PARAMETERS = frozenset({"message", "comment"})
 _THREAD = frozenset({"in-reply-to", "references"})
 
 
-class _Asked(NamedTuple):
-    """An answer as a client asked for it: what it says of the message, and the MIME made of it."""
-
-    body: Mapping[str, Any]
-    content: Written
-
-
 def _sender(kind: Kind) -> Callable[[Call], Awaitable[web.StreamResponse]]:
     async def handle(call: Call) -> web.StreamResponse:
         mailbox = call.mailbox()
-        asked = await _answer(call, mailbox, kind)
-        send(call, mailbox, asked.content, asked.body)
+        send(call, mailbox, await _answer(call, mailbox, kind))
         return web.Response(status=202)
 
     return handle
@@ -45,23 +37,20 @@ def _sender(kind: Kind) -> Callable[[Call], Awaitable[web.StreamResponse]]:
 def _creator(kind: Kind) -> Callable[[Call], Awaitable[web.StreamResponse]]:
     async def handle(call: Call) -> web.StreamResponse:
         mailbox = call.mailbox()
-        asked = await _answer(call, mailbox, kind, is_draft=True)
-        content = asked.content
-        drafts = mailbox.folder("drafts")
-        message = mailbox.add(content.raw, drafts, is_read=True, is_draft=True, envelope=content.envelope)
-        apply_plain(mailbox, message, asked.body)
+        new = await _answer(call, mailbox, kind, is_draft=True)
+        message = admit(mailbox, mailbox.folder("drafts"), new)
         return written(View(call, mailbox, message), status=201)
 
     return handle
 
 
-async def _answer(call: Call, mailbox: Mailbox, kind: Kind, *, is_draft: bool = False) -> _Asked:
+async def _answer(call: Call, mailbox: Mailbox, kind: Kind, *, is_draft: bool = False) -> Prepared:
     """Write the answer the request asks for, from JSON or from MIME; raises GraphFault."""
     message = call.message(mailbox)
     mail = mailbox.contents.mail(message)
     if call.is_mime:
         given = loose((await read_mime(call, mailbox)).raw)
-        return _Asked({}, write(_of_mime(mailbox, message, mail, given, kind)))
+        return Prepared(*write(_of_mime(mailbox, message, mail, given, kind)), {})
     body = await read_optional_body(call)
     check_known(body, _PARAMETERS | ({"toRecipients"} if kind == "forward" else frozenset()), kind)
     inner = _message(body)
@@ -73,7 +62,8 @@ async def _answer(call: Call, mailbox: Mailbox, kind: Kind, *, is_draft: bool = 
     draft = _draft(mailbox, message, mail, kind, text("comment", body.get("comment")))
     enclosures = (*draft.enclosures, *read_enclosures(inner))
     headers = (*draft.headers, *parts.pop("headers", ()))
-    return _Asked(inner, write(replace(draft, **{**parts, "enclosures": enclosures, "headers": headers})))
+    content = write(replace(draft, **{**parts, "enclosures": enclosures, "headers": headers}))
+    return Prepared(*content, new_changes(inner))
 
 
 def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from postroom.simulator.graph.call import SEND, Call, Operation, Operations
-from postroom.simulator.graph.drafts import apply_plain, read_mime, written_by
+from postroom.simulator.graph.drafts import Prepared, admit, prepared, read_mime
 from postroom.simulator.graph.faults import GraphFault, bad_request
 from postroom.simulator.graph.message_input import check_known, wrong
 from postroom.simulator.graph.message_names import read_body
 from postroom.simulator.graph.updates import check_own
 from postroom.simulator.graph.writing import writing
-from postroom.simulator.state import Envelope, Mailbox, StoredMessage, Written
+from postroom.simulator.state import Envelope, Mailbox, StoredMessage
 
 _PARAMETERS = frozenset({"message", "saveToSentItems"})
 _FLAGS = {"true": True, "false": False}
@@ -34,23 +34,19 @@ async def _send_draft(call: Call) -> web.StreamResponse:
 async def _send_mail(call: Call) -> web.StreamResponse:
     """Send mail given as JSON or as MIME."""
     mailbox = call.mailbox()
-    body: Mapping[str, Any] = {}
     if call.is_mime:
-        content, save = await read_mime(call, mailbox), True
+        new, save = await read_mime(call, mailbox), True
     else:
         body, save = _asked(await read_body(call))
-        content = written_by(mailbox, body)
-    send(call, mailbox, content, body, save=save)
+        new = prepared(mailbox, body)
+    send(call, mailbox, new, save=save)
     return web.Response(status=202)
 
 
-def send(call: Call, mailbox: Mailbox, content: Written, body: Mapping[str, Any], *, save: bool = True) -> None:
+def send(call: Call, mailbox: Mailbox, new: Prepared, *, save: bool = True) -> None:
     """Send what was written: a draft of it appears in Drafts and leaves it (outlook-things-to-know-about-send-mail)."""
-    check_sendable(mailbox, content.envelope, len(content.raw))
-    drafts = mailbox.folder("drafts")
-    message = mailbox.add(content.raw, drafts, is_read=True, is_draft=True, envelope=content.envelope)
-    apply_plain(mailbox, message, body)
-    submit(call, mailbox, message, save=save)
+    check_sendable(mailbox, new.envelope, len(new.raw))
+    submit(call, mailbox, admit(mailbox, mailbox.folder("drafts"), new), save=save)
 
 
 def submit(call: Call, mailbox: Mailbox, message: StoredMessage, *, save: bool = True) -> None:

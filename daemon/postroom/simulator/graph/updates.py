@@ -9,7 +9,7 @@ from typing import Any
 from postroom.simulator.graph.extended import MULTIPLE, SINGLE, read_extended
 from postroom.simulator.graph.faults import GraphFault, bad_request
 from postroom.simulator.graph.message_input import check_known, check_names, draft_parts, items, wrong
-from postroom.simulator.state import NOT_FLAGGED, Address, Draft, Mailbox, StoredMessage, take_apart, write
+from postroom.simulator.state import NOT_FLAGGED, NOTHING, Address, Draft, Mailbox, StoredMessage, take_apart, write
 
 _DRAFT_ONLY = frozenset({
     "subject", "body", "toRecipients", "ccRecipients", "bccRecipients", "replyTo", "internetMessageId",
@@ -31,7 +31,7 @@ def update(mailbox: Mailbox, message: StoredMessage, body: Mapping[str, Any]) ->
     for name in ("sent_from", "sender"):
         if name in parts:
             check_own(mailbox, parts[name])
-    changes = plain_changes(message, body)
+    changes = plain_changes(body, message.overrides, message.extended)
     if message.is_draft and parts:
         rewrite(mailbox, message, replace(apart(mailbox, message), **parts), **changes)
     else:
@@ -61,15 +61,23 @@ def check_own(mailbox: Mailbox, address: Address) -> None:
         )
 
 
-def plain_changes(message: StoredMessage, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes to set for properties that any message lets change, and for extended ones."""
+def plain_changes(
+    body: Mapping[str, Any], overridden: Mapping[str, Any] = NOTHING, known: Mapping[str, Any] = NOTHING
+) -> dict[str, Any]:
+    """Return the attributes to set for properties that any message lets change, and for extended ones.
+
+    Args:
+        body: The JSON of a message.
+        overridden: What the message overrides so far.
+        known: The extended properties it has so far.
+    """
     changes = {_ATTRIBUTES[name]: read(name, body[name]) for name, read in _READERS.items() if name in body}
     overrides = {name: read(name, body[name]) for name, read in _OVERRIDES.items() if name in body}
     extended = {key: value for name in (SINGLE, MULTIPLE) if name in body for key, value in _extended(name, body)}
     if overrides:
-        changes["overrides"] = {**message.overrides, **overrides}
+        changes["overrides"] = {**overridden, **overrides}
     if extended:
-        changes["extended"] = {**message.extended, **extended}
+        changes["extended"] = {**known, **extended}
     return {name: value for name, value in changes.items() if value is not None}
 
 

@@ -31,7 +31,7 @@ from postroom.simulator.state.folder_delta import FolderPage, RemovedFolder, nex
 from postroom.simulator.state.limits import Limits, Throttled
 from postroom.simulator.state.lookup import Facts, Lookup
 from postroom.simulator.state.mailbox import Mailbox
-from postroom.simulator.state.message import NOT_FLAGGED, Address, Envelope, Part, StoredMessage
+from postroom.simulator.state.message import NOT_FLAGGED, NOTHING, Address, Envelope, Part, StoredMessage
 from postroom.simulator.state.mime import parse
 from postroom.simulator.state.nuisance import Nuisance, Strike
 from postroom.simulator.state.subscription import Event, Subscription, Subscriptions
@@ -39,6 +39,7 @@ from postroom.simulator.state.tenant import TenantState
 from postroom.simulator.state.upload import Upload
 
 __all__ = [
+    "NOTHING",
     "NOT_FLAGGED",
     "RECOVERABLE",
     "ROOT",

@@ -63,7 +63,7 @@ class Mailbox:
         self.corrupt: set[int] = set()
         self.largest_message = 35 * 1024 * 1024
         self.writing: set[int] = set()
-        self.write_time = 0.002
+        self.write_time = 0.01
         self.lookup = Lookup(self)
         self._clock = clock
         self._changed = changed
