@@ -15,12 +15,13 @@ import aiohttp
 import jwt
 import pytest
 from aiohttp import web
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 
 from postroom.simulator.entra import ClientSecret, Entra, entra_routes
-from postroom.simulator.identity import SUBJECT, Identity, register
+from postroom.simulator.identity import SUBJECT, Identity, add_tenant, register, register_app
 from postroom.simulator.listen import Place, bind
 from postroom.simulator.tls import make_authority, make_client_certificate, server_context, write_private
 
@@ -73,7 +74,7 @@ class Login:
     async def with_assertion(self, token: str, **form) -> tuple[int, dict]:
         return await self.ask(client_assertion=token, client_assertion_type=JWT_BEARER, **form)
 
-    def assertion(self, key, certificate, *, alg="PS256", thumbprint="x5t#S256", **claims) -> str:
+    def assertion(self, key, certificate, *, alg="PS256", thumbprint="x5t#S256", x5c=None, **claims) -> str:
         digest = hashes.SHA256() if thumbprint == "x5t#S256" else hashes.SHA1()
         value = base64.urlsafe_b64encode(certificate.fingerprint(digest)).rstrip(b"=").decode()
         now = int(self.clock().timestamp())
@@ -87,7 +88,8 @@ class Login:
             "exp": now + 600,
             **claims,
         }
-        return jwt.encode(payload, key, algorithm=alg, headers={thumbprint: value})
+        headers = {thumbprint: value} | ({} if x5c is None else {"x5c": x5c})
+        return jwt.encode(payload, key, algorithm=alg, headers=headers)
 
     def own_assertion(self, **options) -> str:
         pem = self.identity.certificate_file.read_bytes()
@@ -429,3 +431,87 @@ async def test_instance_discovery_knows_this_host_and_no_other(login):
     other = {"authorization_endpoint": "https://evil.example/x/oauth2/v2.0/authorize"}
     async with login.client.get(url, params=other) as response:
         assert refused((response.status, await response.json()), 400, "invalid_instance", 50049)
+
+
+# The certificate chain in an assertion
+
+
+def written(certificate) -> str:
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+
+
+def issued_by(authority, key):
+    """A certificate for an RSA key, signed by an authority rather than by itself."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issued")])
+    builder = x509.CertificateBuilder(
+        subject_name=name,
+        issuer_name=authority.certificate.subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=START - timedelta(days=1),
+        not_valid_after=START + timedelta(days=1),
+    )
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+async def test_an_assertion_may_carry_its_certificate_even_with_line_breaks(login):
+    text = written(login.identity.app.certificates[0])
+    for each in (text, "\n".join(text[start : start + 64] for start in range(0, len(text), 64))):
+        assert (await login.with_assertion(login.own_assertion(x5c=[each])))[0] == 200
+
+
+async def test_an_assertion_may_carry_the_chain_up_to_its_authority_leaf_first(login):
+    authority, key = make_authority(), stranger().key
+    leaf = issued_by(authority, key)
+    login.identity.app.certificates.append(leaf)
+    chain = [written(leaf), written(authority.certificate)]
+    assert (await login.with_assertion(login.assertion(key, leaf, x5c=chain)))[0] == 200
+    answer = await login.with_assertion(login.assertion(key, leaf, x5c=chain[::-1]))
+    assert refused(answer, 401, "invalid_client", 700027)
+
+
+async def test_a_chain_that_is_none_or_begins_with_another_certificate_is_700027(login):
+    own, other = written(login.identity.app.certificates[0]), written(stranger().certificate)
+    for chain in ([other], [other, own], [own, other]):
+        answer = await login.with_assertion(login.own_assertion(x5c=chain))
+        assert refused(answer, 401, "invalid_client", 700027)
+
+
+@pytest.mark.parametrize("chain", ["text", [], ["*"], [7], [""], ["AAAA"] * 11, {}])
+async def test_a_chain_that_cannot_be_read_is_50027(login, chain):
+    answer = await login.with_assertion(login.own_assertion(x5c=chain))
+    assert refused(answer, 400, "invalid_request", 50027)
+
+
+# Apps and tenants that an administrator changes
+
+
+async def test_a_disabled_app_is_7000112(login):
+    login.identity.app.enabled = False
+    assert refused(await login.with_secret(), 400, "unauthorized_client", 7000112)
+
+
+async def test_an_app_may_have_tokens_of_another_lifetime(login):
+    login.identity.app.token_lifetime = 60
+    status, answer = await login.with_secret()
+    assert (status, answer["expires_in"]) == (200, 60)
+
+
+async def test_an_app_of_one_tenant_is_unknown_in_another(login):
+    other = add_tenant(login.entra, ["fabrikam.example"], roles=["Mail.Read"])
+    answer = await login.with_secret(other.client_secret, tenant=other.tenant_id, client_id=other.client_id)
+    assert claims_of(answer)["tid"] == other.tenant_id
+    answer = await login.with_secret(tenant="fabrikam.example")
+    assert refused(answer, 400, "unauthorized_client", 700016)
+    answer = await login.with_secret(other.client_secret, client_id=other.client_id)
+    assert refused(answer, 400, "unauthorized_client", 700016)
+
+
+async def test_a_second_app_has_its_own_secret_roles_and_end(login):
+    expires = login.clock() + timedelta(minutes=5)
+    app = register_app(login.entra.directories[0], "Short", roles=["Mail.Read"], expires_at=expires)
+    assert claims_of(await login.with_secret(app.client_secret, client_id=app.client_id))["roles"] == ["Mail.Read"]
+    assert refused(await login.with_secret(client_id=app.client_id), 401, "invalid_client", 7000215)
+    login.clock.now = expires
+    answer = await login.with_secret(app.client_secret, client_id=app.client_id)
+    assert refused(answer, 401, "invalid_client", 7000222)

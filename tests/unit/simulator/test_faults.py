@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from postroom.simulator.effects import (
+    ControlCharacters,
     Delayed,
     EmptyBody,
     EntraAnswer,
@@ -194,3 +199,52 @@ def test_a_profile_replaces_the_faults_and_keeps_the_record():
     plan.clear()
     assert plan.choose("GET", "/") is None
     assert len(plan.injected) == 2
+
+
+async def test_a_retry_after_may_be_seconds_or_a_date(server):
+    server.plan.add(Fault(GraphAnswer(429, "ApplicationThrottled", retry_after=7)))
+    server.plan.add(Fault(GraphAnswer(429, "ApplicationThrottled", retry_after=7, as_date=True)))
+    server.plan.add(Fault(EntraAnswer(90055, retry_after=3)))
+    headers = [(await server.get())[2].headers["Retry-After"] for _ in range(3)]
+    assert (headers[0], headers[2]) == ("7", "3")
+    assert parsedate_to_datetime(headers[1]).tzinfo is not None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_control_characters_get_into_the_texts_of_an_answer_and_nowhere_else(packed):
+    plan = FaultPlan()
+    plan.add(Fault(ControlCharacters(), count=None))
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/text":
+            return web.Response(text='{"subject": "x"}')
+        body = json.dumps({"subject": "Hello", "id": "subject"}).encode()
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return web.Response(
+            body=gzip.compress(body) if packed else body, headers=headers, content_type="application/json"
+        )
+
+    application = web.Application(middlewares=[fault_middleware(plan)])
+    application.router.add_get("/{tail:.*}", handler)
+    async with TestClient(TestServer(application)) as client:
+        spoilt = await (await client.get("/json")).read()
+        assert json.loads(spoilt, strict=False) == {"subject": "\x0bHello", "id": "subject"}
+        with pytest.raises(ValueError, match="control character"):
+            json.loads(spoilt)
+        assert await (await client.get("/text")).text() == '{"subject": "x"}'
+
+
+async def test_each_strike_is_logged(server, caplog):
+    server.plan.add(Fault(HtmlPage(), name="page"))
+    with caplog.at_level("INFO", "postroom.simulator.faults"):
+        await server.get()
+    assert [record.getMessage() for record in caplog.records] == ["fault injected: page on GET /v1.0/users/a/messages"]
+
+
+def test_a_rule_can_be_taken_away_by_its_id():
+    plan = FaultPlan()
+    first, second = (plan.add(Fault(Reset(), count=None, name=name)) for name in ("first", "second"))
+    assert plan.remove(first.id)
+    assert not plan.remove(first.id)
+    assert plan.choose("GET", "/") is second.effect
+    assert plan.counts == {"second": 1}
