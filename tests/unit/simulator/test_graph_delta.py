@@ -216,3 +216,44 @@ async def test_beginning_many_chains_forgets_the_one_idle_longest(graph, three):
     for _ in range(64):
         await graph.round(INBOX)
     assert (await graph("GET", first)).code == "SyncStateNotFound"
+
+
+async def test_there_is_no_token_to_begin_with_what_is_yet_to_come(graph, three):
+    entries, _ = await graph.round(f"{INBOX}?$deltatoken=latest")
+    assert len(entries) == 3
+
+
+async def test_options_added_to_a_link_are_not_those_of_the_chain(graph, ann, three):
+    _, link = await graph.round(f"{INBOX}?$select=subject")
+    ann.update(three[0], is_read=True)
+    entries, _ = await graph.round(f"{link}&$select=isRead&$top=1", judged=False)
+    assert entries[0].keys() == {"@odata.type", "@odata.etag", "id", "subject"}
+
+
+async def test_attachments_are_expanded_but_extended_properties_are_not(graph, state):
+    parts = b"--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nx\r\n--b--\r\n"
+    state.deliver_mime("ann@contoso.example", b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts)
+    wanted = "attachments,singleValueExtendedProperties($filter=id%20eq%20'String%200x001A')"
+    entries, _ = await graph.round(f"{INBOX}?$select=id&$expand={wanted}")
+    assert [one["name"] for one in entries[0]["attachments"]] == ["a.txt"]
+    assert "singleValueExtendedProperties" not in entries[0]
+
+
+async def test_a_folder_of_another_mailbox_is_not_tracked_through_this_one(graph, state):
+    bob = state.add_mailbox("bob@contoso.example")
+    assert (await graph("GET", f"/mailFolders/{bob.folder('inbox').id}/messages/delta")).status == 404
+
+
+async def test_a_removed_folder_ends_its_chains(graph, ann):
+    folder = ann.create_folder("Bills")
+    _, link = await graph.round(f"/mailFolders/{folder.id}/messages/delta")
+    ann.purge_folder(folder)
+    answer = await graph("GET", link)
+    assert (answer.status, answer.code) == (404, "ErrorItemNotFound")
+
+
+async def test_a_list_walked_page_by_page_misses_what_moves_up_meanwhile(graph, ann, three):
+    page = await graph.get("/mailFolders/inbox/messages?$top=1&$select=subject")
+    ann.delete(three[2])
+    rest = await graph.get(page["@odata.nextLink"])
+    assert [one["subject"] for one in page["value"] + rest["value"]] == ["number 2", "number 0"]

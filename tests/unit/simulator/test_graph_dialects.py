@@ -45,9 +45,9 @@ async def test_query_options_are_known_with_and_without_their_dollar(graph, stat
 async def test_a_quote_in_a_key_is_doubled(graph, state):
     state.add_mailbox("o'brien@contoso.example")
     for path in ("users('o''brien%40contoso.example')", "users/o'brien@contoso.example"):
-        page = await graph.get(f"{graph.root}/{path}/mailFolders/inbox/messages/delta")
+        page = await graph.get(f"{graph.root}/{path}/mailFolders/inbox/messages/delta", judged=False)
         assert "/users('o''brien%40contoso.example')/" in page["@odata.deltaLink"]
-        assert (await graph("GET", page["@odata.deltaLink"])).status == 200
+        assert (await graph("GET", page["@odata.deltaLink"], judged=False)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -281,3 +281,15 @@ async def test_an_app_subscribes_only_to_what_it_may_see_and_sees_only_its_own(g
     assert (await graph("DELETE", f"{graph.root}/subscriptions/{made['id']}")).status == 404
     graph.caller = Caller("app", frozenset({"Mail.Send"}), None)
     assert (await graph("POST", f"{graph.root}/subscriptions", body=body)).status == 403
+
+
+async def test_a_tenant_that_closes_tries_no_more(graph, ann, state, body, endpoint):
+    before = asyncio.all_tasks()
+    state.subscriptions.retry_first = 3600
+    await subscribe(graph, body)
+    endpoint.refusals = 1
+    state.deliver_mime(ann.address, b"Subject: x\r\n\r\n")
+    (task,) = {one for one in asyncio.all_tasks() - before if "_drain" in repr(one)}
+    state.close()
+    await asyncio.wait([task], timeout=WAIT)
+    assert task.cancelled()

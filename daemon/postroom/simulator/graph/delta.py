@@ -9,8 +9,8 @@ from aiohttp import web
 from postroom.simulator.graph.call import READ_BASIC, Call, Operation, Operations
 from postroom.simulator.graph.faults import bad_request
 from postroom.simulator.graph.filters import read_instant
-from postroom.simulator.graph.message_json import View, expanded, message_json, selected
-from postroom.simulator.graph.options import read_number
+from postroom.simulator.graph.message_json import EXPANDABLE, View, expanded, message_json, selected
+from postroom.simulator.graph.options import read_expand, read_number
 from postroom.simulator.graph.pages import DEFAULT_PAGE
 from postroom.simulator.graph.tracking import check_room, find_cursor, link, unsupported
 from postroom.simulator.state import DeltaPage, DeltaQuery, Entry, Folder, Mailbox, Removed, next_page, write_token
@@ -22,6 +22,8 @@ _CHANGING: Final = frozenset({
     "parentFolderId", "inferenceClassification",
 })  # fmt: skip
 """What may have changed in an update, and is told even by a partial one."""
+_EXPANDED: Final = frozenset({"attachments"})
+"""What comes back when it is asked for; extended properties were reported not to (mguessan/davmail#500)."""
 
 
 async def _delta(call: Call) -> web.StreamResponse:
@@ -90,10 +92,14 @@ def _newest_first(text: str | None) -> bool:
     return True
 
 
+def _expansions(query: DeltaQuery) -> dict[str, str]:
+    return read_expand(query.expand, EXPANDABLE, "message") if query.expand else {}
+
+
 class _Writer:
     """Writes the entries of one page."""
 
-    __slots__ = ("_call", "_folder", "_mailbox", "_query", "_updates")
+    __slots__ = ("_call", "_expand", "_folder", "_mailbox", "_query", "_updates")
 
     def __init__(self, call: Call, mailbox: Mailbox, folder: Folder, query: DeltaQuery, page: DeltaPage) -> None:
         self._call = call
@@ -101,12 +107,13 @@ class _Writer:
         self._folder = folder
         self._query = query
         self._updates = page.updates
+        self._expand = {name: options for name, options in _expansions(query).items() if name in _EXPANDED}
 
     def entry(self, entry: Entry) -> dict[str, Any] | None:
         """Write an entry; None for a removal that is not told."""
         if isinstance(entry, Removed):
             return self._removed(entry)
-        body = message_json(View(self._call, self._mailbox, entry), self._query.select)
+        body = message_json(View(self._call, self._mailbox, entry), self._query.select, self._expand)
         nuisance = self._call.state.nuisance
         if entry.item in self._updates and not entry.is_draft and nuisance.strike("partial", self._mailbox.address):
             body = {name: value for name, value in body.items() if name in _CHANGING or name in entry.overrides}

@@ -34,7 +34,7 @@ class Notifier:
         self._state = state
         self._outbox: dict[str, list[tuple[Subscription, dict[str, Any]]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         state.on_change.append(self._changed)
         state.on_close.append(self.stop)
         state.subscriptions.on_lifecycle.append(self._lifecycle)
@@ -43,7 +43,7 @@ class Notifier:
         """Give up what is under way."""
         for task in self._tasks.values():
             task.cancel()
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
 
     def may_reach(self, url: str) -> bool:
@@ -83,12 +83,19 @@ class Notifier:
             return
         now = self._state.now().timestamp()
         self._state.subscriptions.expire(now)
-        for due, _ in mailbox.late[-1:]:
-            self._timers.add(loop.call_later(max(due - now, 0) + 0.01, mailbox.arrive))
+        if mailbox.late and mailbox.id not in self._timers:
+            due = min(time for time, _ in mailbox.late)
+            self._timers[mailbox.id] = loop.call_later(max(due - now, 0) + 0.01, self._show, mailbox)
         for subscription in subscriptions:
             if subscription.expires > now:
                 told = [(subscription, _notification(subscription, event)) for event in subscription.news()]
                 self._send(subscription.url, told)
+
+    def _show(self, mailbox: Mailbox) -> None:
+        """Let late mail appear, and wait for what is later still."""
+        del self._timers[mailbox.id]
+        mailbox.arrive()
+        self._changed(mailbox)
 
     def _lifecycle(self, subscription: Subscription, event: str) -> None:
         if subscription.lifecycle_url and _running_loop() is not None:

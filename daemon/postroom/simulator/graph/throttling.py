@@ -26,7 +26,7 @@ async def in_flight(call: Call, operation: Operation) -> web.StreamResponse:
         limits.check(use, now)
         use.in_flight += 1
         try:
-            if use.has_company(call.request.transport, asyncio.get_running_loop().time()):
+            if use.has_company(id(call.request.transport), asyncio.get_running_loop().time()):
                 await asyncio.sleep(limits.service_time)
             if call.request.method in _UPLOADS and (body := await call.request.read()):
                 limits.check_upload(use, now, len(body))

@@ -62,21 +62,19 @@ class Use:
     """What one app makes of one mailbox.
 
     Attributes:
-        connection: The connection its last request came over, at the time `seen`.
+        connection: Which connection its last request came over, at the time `seen`.
     """
 
     requests: Meter
     uploads: Meter
     in_flight: int = 0
-    connection: object = None
+    connection: int = 0
     seen: float = 0.0
 
-    def has_company(self, connection: object, now: float) -> bool:
+    def has_company(self, connection: int, now: float) -> bool:
         """Tell whether requests come over several connections at once, and note this one."""
-        company = connection is not self.connection and now - self.seen < _COMPANY
-        if connection is not self.connection or not company:
-            self.connection = connection
-        self.seen = now
+        company = connection != self.connection and now - self.seen < _COMPANY
+        self.connection, self.seen = connection, now
         return company
 
 
