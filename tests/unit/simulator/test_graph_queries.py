@@ -93,7 +93,9 @@ async def test_the_index_follows_rewritten_deleted_and_moved_messages(graph, ann
     assert await subjects(graph, filter="internetMessageId eq '<e@x.example>'") == ["two"]
     ann.delete(shelf["gamma"])
     assert await subjects(graph, filter="from/emailAddress/address eq 'bob@fabrikam.example'") == ["alpha invoice"]
+    ann.move(shelf["delta"], ann.folder("archive"))
     assert await subjects(graph, "/mailFolders/archive", filter="internetMessageId eq '<e@x.example>'") == []
+    assert await subjects(graph, "/mailFolders/archive", filter="internetMessageId eq '<delta@x.example>'") == ["delta"]
 
 
 async def test_walking_through_a_filtered_list_reads_each_envelope_once(graph, ann, state, monkeypatch):

@@ -93,9 +93,8 @@ def _candidates(mailbox: Mailbox, folder: Folder | None, wanted: Filter) -> Iter
     """Return the messages among which all that pass are, oldest first; few where something indexed is asked for."""
     named = _indexed(wanted.equal)
     if named is not None:
-        visible = mailbox.by_time(folder) if folder else None
         found = [one for one in mailbox.lookup.having(*named) if _visible(mailbox, folder, one)]
-        return sorted(found, key=lambda one: one.order) if visible is None or visible else []
+        return sorted(found, key=lambda one: one.order)
     if folder is None and isinstance(parent := wanted.equal.get("parentFolderId"), str):
         try:
             return mailbox.folder(parent).messages

@@ -37,14 +37,14 @@ def _sender(kind: Kind) -> Callable[[Call], Awaitable[web.StreamResponse]]:
 def _creator(kind: Kind) -> Callable[[Call], Awaitable[web.StreamResponse]]:
     async def handle(call: Call) -> web.StreamResponse:
         mailbox = call.mailbox()
-        new = await _answer(call, mailbox, kind, is_draft=True)
+        new = await _answer(call, mailbox, kind)
         message = admit(mailbox, mailbox.folder("drafts"), new)
         return written(View(call, mailbox, message), status=201)
 
     return handle
 
 
-async def _answer(call: Call, mailbox: Mailbox, kind: Kind, *, is_draft: bool = False) -> Prepared:
+async def _answer(call: Call, mailbox: Mailbox, kind: Kind) -> Prepared:
     """Write the answer the request asks for, from JSON or from MIME; raises GraphFault."""
     message = call.message(mailbox)
     mail = mailbox.contents.mail(message)
@@ -58,7 +58,7 @@ async def _answer(call: Call, mailbox: Mailbox, kind: Kind, *, is_draft: bool = 
     for name in ("sent_from", "sender"):
         check_own(mailbox, parts.setdefault(name, own_address(mailbox)))
     if kind == "forward":
-        parts |= _forwarded_to(body, inner, is_draft=is_draft)
+        parts |= _forwarded_to(body, inner)
     draft = _draft(mailbox, message, mail, kind, text("comment", body.get("comment")))
     enclosures = (*draft.enclosures, *read_enclosures(inner))
     headers = (*draft.headers, *parts.pop("headers", ()))
@@ -79,13 +79,11 @@ def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner
 
 
-def _forwarded_to(body: Mapping[str, Any], inner: Mapping[str, Any], *, is_draft: bool) -> dict[str, Any]:
-    """Read whom a forward goes to: one of two places says it; a draft may leave it open (message-forward.md)."""
-    beside, within = body.get("toRecipients"), inner.get("toRecipients")
-    if beside is not None and within is not None:
+def _forwarded_to(body: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Read whom a forward goes to: one of two places says it, not both (message-forward.md)."""
+    beside = body.get("toRecipients")
+    if beside is not None and inner.get("toRecipients") is not None:
         raise bad_request("Specify either the parameter toRecipients or that of the message, not both.")
-    if beside is None and within is None and not is_draft:
-        raise bad_request("Specify the recipients of the forward.")
     return {} if beside is None else {"to": recipients("toRecipients", beside)}
 
 
