@@ -95,12 +95,39 @@ def test_seeds_are_delivered_and_bad_files_reported(tmp_path):
     assert "1 mails delivered" in errors
 
 
+def test_weather_http_the_start_page_and_managed_identity_are_there_when_asked_for(tmp_path):
+    options = ("--json", "--http", "--profile", "slow", "--seed", "7", "--managed-identity", "127.0.0.1:0")
+    with started(tmp_path, *options) as process:
+        told = json.loads(process.stdout.readline())
+        assert told["graph"].startswith("http://127.0.0.1:")
+        assert told["ca_file"] == ""
+        assert told["metadata"].startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{told['control']}/api/state", timeout=LIMIT) as response:
+            state = json.load(response)
+        assert (state["profile"], state["seed"]) == ("slow", 7)
+        with urllib.request.urlopen(told["control"], timeout=LIMIT) as response:
+            assert b"Simulated Microsoft 365 tenant" in response.read()
+        assert stopped(process)[0] == 0
+
+
+def test_mail_and_a_seed_for_chance_may_be_given_together(tmp_path):
+    mails, room = tmp_path / "mails", tmp_path / "room"
+    mails.mkdir()
+    room.mkdir()
+    (mails / "good.eml").write_bytes(b"Subject: x\r\n\r\nx\r\n")
+    with started(room, "--json", "--seed", str(mails), "--seed", "3") as process:
+        told = json.loads(process.stdout.readline())
+        with urllib.request.urlopen(f"{told['control']}/api/state", timeout=LIMIT) as response:
+            state = json.load(response)
+        assert (state["seed"], state["mailboxes"][0]["messages"]) == (3, 1)
+
+
 def refusal(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(simulate, arguments)
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize("option", ["--listen", "--smtp"])
+@pytest.mark.parametrize("option", ["--listen", "--smtp", "--control", "--managed-identity"])
 @pytest.mark.parametrize("place", ["0.0.0.0:0", "[::]:0", "192.0.2.1:8443", "host.example:1"])
 def test_a_place_that_others_can_reach_is_refused_unless_it_is_wanted(option, place):
     code, output = refusal(option, place)
@@ -126,8 +153,17 @@ def test_a_seed_directory_that_is_not_there_is_refused(tmp_path):
     assert refusal("--seed", str(tmp_path / "missing"))[0] == 2
 
 
+def test_a_profile_there_is_not_is_refused_with_those_there_are():
+    code, output = refusal("--profile", "sunny")
+    assert code == 2
+    assert "bad-tuesday" in output
+
+
 def test_help_names_every_option():
     code, output = refusal("--help")
     assert code == 0
-    for option in ("--listen", "--smtp", "--mailbox", "--seed", "--json", "--allow-remote"):
+    for option in (
+        "--listen", "--smtp", "--mailbox", "--seed", "--profile", "--control", "--managed-identity", "--http", "--json",
+        "--allow-remote",
+    ):  # fmt: skip
         assert option in output

@@ -26,6 +26,24 @@ async def test_a_tenant_runs(tenant):
     assert tenant is not None
 """
 
+WITH_WEATHER = """\
+import aiohttp
+import pytest
+
+@pytest.mark.asyncio
+@pytest.mark.tenant(profile="lossy-network", seed=7, tls=False, smtp=None)
+async def test_a_tenant_has_weather_mail_and_a_clock(tenant, deliver):
+    assert (tenant.weather.profile.name, tenant.faults.seed) == ("lossy-network", 7)
+    tenant.clock.freeze()
+    stored = deliver(subject="Invoice 4711", sender="anna@supplier.example")
+    assert stored.received == int(tenant.clock().timestamp())
+    deliver(raw=b"Subject: raw\\r\\n\\r\\nx")
+    assert len(tenant.state.mailbox("invoices@contoso.example").messages) == 2
+    tenant.use_profile("calm")
+    tenant.clock.advance(60)
+    assert tenant.clock.is_frozen
+"""
+
 
 def outcome(directory, test):
     (directory / "conftest.py").write_text('pytest_plugins = ["postroom.testing.pytest_plugin"]\n')
@@ -43,4 +61,9 @@ def test_the_fixtures_work_where_they_are_asked_for(tmp_path):
 def test_a_tenant_can_be_borrowed(tmp_path):
     pytest.importorskip("postroom.simulator.server")
     ran = outcome(tmp_path, WITH_TENANT)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_marked_test_has_a_tenant_of_its_own_kind(tmp_path):
+    ran = outcome(tmp_path, WITH_WEATHER)
     assert ran.returncode == 0, ran.stdout + ran.stderr
