@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -288,9 +288,16 @@ class Journal(Protocol):
         """Forget the link and list the folder again: after a resync."""
 
     async def turn(
-        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime, conclude: Conclude
+        self,
+        settled: Sequence[Settlement],
+        room: Mapping[str, int],
+        now: datetime,
+        conclude: Conclude,
+        quiet: Collection[str] = (),
     ) -> list[Delivery]:
         """Settle what finished and claim what is due, in one transaction.
+
+        In the mailboxes in `quiet` no rule asks for anything afterwards: `conclude` need not be asked about them.
 
         At most ``room[handler]`` deliveries are claimed for a handler, none for handlers not in `room`, fairly over
         mailboxes, oldest due first. Claimed ones are `running` with their attempt already counted. Of suspects at most

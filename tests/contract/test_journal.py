@@ -517,6 +517,29 @@ async def test_a_stale_settlement_changes_nothing(bench: Bench) -> None:
     assert await bench.states() == {("mail 1", "archive"): "done"}
 
 
+async def test_what_is_simply_done_in_a_quiet_mailbox_is_settled_and_nobody_is_asked(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")), mail(2, rule("archive")))
+    [first, second, third] = sorted(await bench.claim(), key=lambda each: (each.message_id, each.handler))
+    asked: list[Siblings] = []
+
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        asked.append(siblings)
+        return []
+
+    noted = settlements([second], Verdict(DeliveryState.DONE, note="saved"))
+    stale = settlements([replace(third, attempt=7)], DONE)
+    await bench.journal.turn([*settlements([first], DONE), *noted, *stale], {}, NOW, conclude, {first.message.mailbox})
+
+    assert await bench.states() == {
+        ("mail 1", "archive"): "done",
+        ("mail 1", "erp"): "done",
+        ("mail 2", "archive"): "running",
+    }
+    assert [(each.message_id, each.states) for each in asked] == [
+        (second.message_id, {"archive": "done", "erp": "done"})
+    ]
+
+
 async def test_settling_and_claiming_are_one_transaction(bench: Bench) -> None:
     await bench.commit(mail(1), mail(2))
     claimed = await bench.claim(archive=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, false, insert, literal_column, sel
 from postroom.journal import actions
 from postroom.journal.codec import clean, decode_rules, micros
 from postroom.journal.statement import Prepared, PreparedIn, Values
-from postroom.journal.tables import attempts, deliveries, messages
+from postroom.journal.tables import attempts, deliveries, is_state, messages
 from postroom.model import DeliveryState, Settlement, Verdict
 from postroom.ports import Conclude, Siblings
 
@@ -38,7 +38,11 @@ _STAND: Final = PreparedIn(
 _DONE: Final = PreparedIn(
     lambda items: (
         update(deliveries)
-        .where(deliveries.c.id.in_(items))
+        .where(
+            deliveries.c.id.in_(items),
+            is_state(deliveries.c.state, "running"),
+            deliveries.c.attempt == bindparam("the_attempt"),
+        )
         .values(
             {
                 "state": literal_column("'done'"),
@@ -50,6 +54,7 @@ _DONE: Final = PreparedIn(
         )
     ),
     before=("now",),
+    after=("the_attempt",),
 )
 _END: Final = Prepared(
     update(deliveries)
@@ -103,15 +108,44 @@ class _Stand:
     attempts: dict[int, int] = field(default_factory=dict)
 
 
-def settle(connection: Connection, settled: Sequence[Settlement], now: datetime, conclude: Conclude) -> None:
+def settle(
+    connection: Connection,
+    settled: Sequence[Settlement],
+    now: datetime,
+    conclude: Conclude,
+    quiet: Collection[str] = (),
+) -> None:
     """Store the verdicts and what follows from them. One on an attempt that is no longer running changes nothing."""
-    if not settled:
-        return
+    simple = [item for item in settled if _is_simple(item.verdict) and item.delivery.message.mailbox in quiet]
+    _done(connection, simple, micros(now))
+    if len(simple) < len(settled):
+        done = {item.delivery.id for item in simple}
+        _settle_with_siblings(connection, [item for item in settled if item.delivery.id not in done], now, conclude)
+
+
+def _is_simple(verdict: Verdict) -> bool:
+    """Say whether it is done and there is nothing more to say, as with most."""
+    return verdict.state is DeliveryState.DONE and not (verdict.note or verdict.error or verdict.actions)
+
+
+def _done(connection: Connection, simple: Iterable[Settlement], now: int) -> None:
+    """Store what is simply done, with one statement for all that are at the same attempt."""
+    keys: dict[int, list[int]] = {}
+    for item in simple:
+        keys.setdefault(item.delivery.attempt, []).append(item.delivery.id)
+    for attempt, alike in keys.items():
+        _DONE.once(connection, alike, now, attempt)
+
+
+def _settle_with_siblings(
+    connection: Connection, settled: Sequence[Settlement], now: datetime, conclude: Conclude
+) -> None:
     stands = _read(connection, {item.delivery.message_id for item in settled})
     valid = [item for item in settled if _holds(item, stands)]
     ended = [item for item in valid if item.verdict.state is not DeliveryState.READY]
     again = [item for item in valid if item.verdict.state is DeliveryState.READY]
-    _end(connection, ended, micros(now))
+    _done(connection, [item for item in ended if _is_simple(item.verdict)], micros(now))
+    _END.many(connection, [_end_row(item, micros(now)) for item in ended if not _is_simple(item.verdict)])
     _AGAIN.many(connection, [_again_row(item, now) for item in again])
     _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item.verdict)])
     actions.record(connection, _requests(ended, stands, conclude), now)
@@ -137,20 +171,6 @@ def _holds(item: Settlement, stands: dict[int, _Stand]) -> bool:
         return False
     stand.states[delivery.handler] = item.verdict.state
     return True
-
-
-def _end(connection: Connection, ended: Sequence[Settlement], now: int) -> None:
-    """Most are done and there is nothing to say about it: these are alike and take one statement."""
-    alike: list[int] = []
-    others: list[Values] = []
-    for item in ended:
-        verdict = item.verdict
-        if verdict.state is DeliveryState.DONE and not verdict.note and not verdict.error:
-            alike.append(item.delivery.id)
-        else:
-            others.append(_end_row(item, now))
-    _DONE.once(connection, alike, now)
-    _END.many(connection, others)
 
 
 def _end_row(item: Settlement, now: int) -> Values:

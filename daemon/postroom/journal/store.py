@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import URL, Connection
@@ -59,21 +59,20 @@ class SqlJournal:
         await self.database.write(pages.restart_walk, folder, floor, at)
 
     async def turn(
-        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime, conclude: Conclude
-    ) -> list[Delivery]:
-        """See `ports.Journal.turn`."""
-        return await self.database.write(self._turn, settled, room, now, conclude)
-
-    def _turn(
         self,
-        connection: Connection,
         settled: Sequence[Settlement],
         room: Mapping[str, int],
         now: datetime,
         conclude: Conclude,
+        quiet: Collection[str] = (),
     ) -> list[Delivery]:
-        settle.settle(connection, settled, now, conclude)
-        return claim.claim(connection, room, now, self._memory)
+        """See `ports.Journal.turn`."""
+
+        def work(connection: Connection) -> list[Delivery]:
+            settle.settle(connection, settled, now, conclude, quiet)
+            return claim.claim(connection, room, now, self._memory)
+
+        return await self.database.write(work)
 
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 
 from postroom.errors import JournalError
-from postroom.model import Delivery
+from postroom.model import Delivery, Settlement
 from postroom.pipeline.attempts import Attempts
 from postroom.pipeline.desk import Desk, share
 from postroom.pipeline.settle import conclude
@@ -128,7 +128,7 @@ class Dispatcher:
         desk = self.desk
         desk.begin()  # a reload in the meantime must not put away what is about to be used
         try:
-            claimed = await self._journal.turn(settled, room, now, self._conclude)
+            claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
             # Not before: an outcome must not be lost to a full disk.
             del self._attempts.finished[: len(settled)]
             self._start(desk, claimed, now)
@@ -155,6 +155,15 @@ class Dispatcher:
             self._attempts.start(desk, claimed, now)
         else:
             self._attempts.give_back(claimed, now)
+
+    def _quiet(self, settled: Sequence[Settlement]) -> set[str]:
+        """Return those mailboxes of what finished where no rule asks for anything afterwards."""
+        rules = self.desk.rules
+        return {
+            mailbox
+            for mailbox in {item.delivery.message.mailbox for item in settled}
+            if not any(rule.then or rule.on_failure for rule in rules.get(mailbox, {}).values())
+        }
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
         requests = conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))

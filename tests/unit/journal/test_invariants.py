@@ -62,6 +62,10 @@ def conclude(siblings: Siblings) -> list[ActionRequest]:
     return [ActionRequest(siblings.message_id, "rule one then", (MarkRead(),))] if ended else []
 
 
+def conclude_nothing(_siblings: Siblings) -> list[ActionRequest]:
+    return []
+
+
 class JournalMachine(RuleBasedStateMachine):
     """A daemon that polls, dispatches, acts and crashes as it likes, and remembers what it was told."""
 
@@ -113,12 +117,12 @@ class JournalMachine(RuleBasedStateMachine):
                 handlers = {handler for matched in new.rules for handler in matched.handlers}
                 self.expected |= {(folder.mailbox, new.message.id, handler) for handler in handlers}
 
-    @rule(room=rooms, now=times, data=st.data())
-    def turn(self, room: dict[str, int], now: datetime, data: st.DataObject) -> None:
+    @rule(room=rooms, now=times, quiet=st.sampled_from([(), tuple(spec.mailbox for spec in SPECS)]), data=st.data())
+    def turn(self, room: dict[str, int], now: datetime, quiet: tuple[str, ...], data: st.DataObject) -> None:
         ending = [delivery for delivery in self.running if data.draw(st.booleans())]
         settled = [Settlement(delivery, data.draw(verdicts), now, now) for delivery in ending]
         self.running = [delivery for delivery in self.running if delivery not in ending]
-        claimed = self.run(self.journal.turn(settled, room, now, conclude))
+        claimed = self.run(self.journal.turn(settled, room, now, conclude_nothing if quiet else conclude, quiet))
         for item in settled:
             self.attempts[item.delivery.id] -= not item.verdict.counted
         self.settled += [item for item in settled if item.verdict.counted]
@@ -140,6 +144,7 @@ class JournalMachine(RuleBasedStateMachine):
     def settle_again(self) -> None:
         before = self.run(JournalViews(self.journal).summary())
         self.run(self.journal.turn(self.settled, {}, START, conclude))
+        self.run(self.journal.turn(self.settled, {}, START, conclude_nothing, {spec.mailbox for spec in SPECS}))
         assert self.run(JournalViews(self.journal).summary()) == before, "a stale settlement changes nothing"
 
     @rule()
