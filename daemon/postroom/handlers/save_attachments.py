@@ -27,6 +27,9 @@ from postroom.plugin import (
     save_once,
 )
 
+MOST_LINES = 10
+"""Lines logged of attachments of one mail that are left out: a stranger decides how many there are."""
+
 
 class SaveAttachmentsOptions(Options):
     """Which attachments go where."""
@@ -40,8 +43,8 @@ class SaveAttachmentsOptions(Options):
     max_size: ByteSize = ByteSize(150_000_000)
     """Largest attachment to save, such as `25MB`."""
 
-    too_large: Literal["skip", "reject"] = "skip"
-    """What a larger one means: `skip` saves the others, `reject` makes the mail a dead letter before any is saved."""
+    too_large: Literal["reject", "skip"] = "reject"
+    """What a larger one means: `reject` makes the mail a dead letter, `skip` saves the others and logs a warning."""
 
     inline: bool = False
     """Also save pictures that are shown inside the text."""
@@ -62,9 +65,9 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
         """Save those of one mail. What is there already with the same content is left as it is."""
         offered = [file async for file in context.attachments(inline=self.options.inline) if self._fits(file)]
         wanted = [file for file in offered if file.size <= self.options.max_size]
-        large = len(offered) - len(wanted)
+        large = [file for file in offered if file.size > self.options.max_size]
         if large and self.options.too_large == "reject":
-            return self._rejected(next(file for file in offered if file not in wanted))
+            return self._rejected(large[0])
         directory = directory_for(self.options.directory, message)
         saved: list[Saved] = []
         for file in wanted:
@@ -73,8 +76,23 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
             except TooLarge:
                 if self.options.too_large == "reject":
                     return self._rejected(file)
-                large += 1
-        return _summary(saved, large)
+                large.append(file)
+        self._log_skipped(large, context)
+        return _summary(saved, len(large))
+
+    def _log_skipped(self, files: list[Attachment], context: Context) -> None:
+        """Log what stays in the mail alone, for nothing else will ever tell of it."""
+        for file in files[:MOST_LINES]:
+            context.log.warning(
+                "attachment_skipped",
+                name=safe_name(file.name),
+                size=file.size,
+                reason=f"larger than {self._limit()} (option max_size)",
+                left_out=len(files),
+            )
+
+    def _limit(self) -> str:
+        return self.options.max_size.human_readable(decimal=True)
 
     def _fits(self, file: Attachment) -> bool:
         patterns = [self.options.pattern] if isinstance(self.options.pattern, str) else self.options.pattern
@@ -82,8 +100,7 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
         return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
 
     def _rejected(self, file: Attachment) -> Reject:
-        limit = self.options.max_size.human_readable(decimal=True)
-        return Reject(f"The attachment {safe_name(file.name)!r} is larger than {limit} (option max_size).")
+        return Reject(f"The attachment {safe_name(file.name)!r} is larger than {self._limit()} (option max_size).")
 
     async def _save(self, file: Attachment, directory: Path) -> Saved:
         pieces = _at_most(file.stream(), self.options.max_size)

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from postroom.handlers.save_attachments import SaveAttachments
+from postroom.handlers.save_attachments import MOST_LINES, SaveAttachments
 from postroom.plugin import Done, HandlerError, Reject, Skip, TemporaryError
 from postroom.testing import FakeContext, make_attachment, make_message, run_handler
 
@@ -76,19 +76,39 @@ async def test_pictures_in_the_text_are_saved_only_when_asked_for(tmp_path):
     assert names(tmp_path) == ["a.txt", "logo.png"]
 
 
-async def test_a_file_over_the_limit_is_skipped_and_the_others_saved(tmp_path):
-    files = [make_attachment("big.bin", b"x" * 1001), make_attachment("small.bin", b"x" * 1000)]
-    assert await save(tmp_path, *files, max_size="1kB") == Done(note="1 saved, 1 too large")
+async def test_a_file_over_the_limit_may_be_skipped_with_a_warning_and_the_others_saved(tmp_path):
+    files = [make_attachment("../big\n.bin", b"x" * 1001), make_attachment("small.bin", b"x" * 1000)]
+    context = FakeContext(files=files)
+    options = {"directory": tmp_path, "max_size": "1kB", "too_large": "skip"}
+    assert await run_handler(SaveAttachments, options, context=context) == Done(note="1 saved, 1 too large")
     assert names(tmp_path) == ["small.bin"]
+    [(level, event, fields)] = context.logged
+    assert (level, event, fields["name"], fields["size"]) == ("warning", "attachment_skipped", "_big_.bin", 1001)
+
+
+async def test_hundreds_of_files_over_the_limit_make_few_lines(tmp_path):
+    context = FakeContext(files=[make_attachment(f"{number}.bin", b"xx") for number in range(300)])
+    options = {"directory": tmp_path, "max_size": 1, "too_large": "skip"}
+    assert await run_handler(SaveAttachments, options, context=context) == Skip("300 too large")
+    assert len(context.logged) == MOST_LINES
+    assert context.logged[-1][2]["left_out"] == 300
+
+
+async def test_unless_asked_to_skip_it_a_file_over_the_limit_makes_a_dead_letter(tmp_path):
+    files = [make_attachment("big.bin", b"x" * 1001), make_attachment("small.bin", b"x" * 1000)]
+    assert isinstance(await save(tmp_path, *files, max_size="1kB"), Reject)
+    assert names(tmp_path) == []
 
 
 async def test_when_all_are_too_large_the_mail_is_skipped_and_says_so(tmp_path):
-    assert await save(tmp_path, make_attachment("big.bin", b"x" * 99), max_size=10) == Skip("1 too large")
+    assert await save(tmp_path, make_attachment("big.bin", b"x" * 99), max_size=10, too_large="skip") == Skip(
+        "1 too large"
+    )
 
 
 async def test_a_size_that_was_stated_too_small_is_noticed(tmp_path):
     liar = make_attachment("big.bin", b"x" * 200_000, size=5)
-    assert await save(tmp_path, liar, max_size="100kB") == Skip("1 too large")
+    assert await save(tmp_path, liar, max_size="100kB", too_large="skip") == Skip("1 too large")
     assert names(tmp_path) == []
     assert isinstance(await save(tmp_path, liar, max_size="100kB", too_large="reject"), Reject)
     assert names(tmp_path) == []
