@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from postroom import config
+from postroom.errors import PostroomError
 from postroom.journal import JournalViews, open_journal
+from postroom.journal.records import MessageDetail
 from postroom.model import DeliveryState
 from postroom.observe.redact import escape, escape_json
 from postroom.registry import HandlerRegistry
@@ -104,12 +106,26 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 async def with_views(path: Path, use: Callable[[JournalViews], Coroutine[Any, Any, T]]) -> T:
-    """Open the journal of the configuration at `path` beside a running daemon, use it, and close it."""
-    journal = await open_journal(load(path).journal, exclusive=False)
+    """Open the journal of the configuration at `path` beside a running daemon, use it, and close it.
+
+    Nothing else of the configuration need be right: dead letters are looked at when something is wrong.
+    """
+    journal = await open_journal(config.load_journal(path), exclusive=False)
     try:
         return await use(JournalViews(journal))
     finally:
         await journal.close()
+
+
+def find_messages(path: Path, key: str) -> list[MessageDetail]:
+    """Return the messages that `key` names: an id here, Graph's id or a Message-ID; raises PostroomError for none."""
+    found = run_async(with_views(path, lambda views: views.find(key)))
+    if not found:
+        raise PostroomError(
+            f"The journal has no message {key!r}.",
+            remedy="Give the id that `postroom messages list` shows, Graph's id, or the Message-ID of the mail.",
+        )
+    return found
 
 
 def _state(_context: click.Context, _option: click.Parameter, value: str | None) -> DeliveryState | None:

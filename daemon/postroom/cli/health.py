@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import config_option, json_option, load, print_json, show_table
+from postroom.cli.common import config_option, json_option, print_json, show_table
+from postroom.config import load_console
 from postroom.errors import ExitCode, PostroomError
 
 LIMIT = 4.0
@@ -28,7 +29,7 @@ def health(path: Path, as_json: bool) -> int:
 
     Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody answers.
     """
-    listen = load(path).console
+    listen = load_console(path)
     if listen is None:
         raise PostroomError(
             "This configuration has no console to ask.", remedy="Add `console: {listen: 127.0.0.1:8642}`."

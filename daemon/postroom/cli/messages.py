@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,19 @@ import click
 
 from postroom.cli.common import (
     config_option,
-    echo,
+    find_messages,
     json_option,
     limit_option,
-    load,
     print_json,
     run_async,
     show_table,
     state_option,
     with_views,
 )
-from postroom.config import Config
-from postroom.errors import PostroomError
+from postroom.cli.explain import explain
 from postroom.journal.codec import encode_actions
 from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction
-from postroom.pipeline.route import Finding, route
 
 
 @click.group()
@@ -62,23 +58,13 @@ def _row(message: MessageRecord) -> tuple[object, ...]:
     return message.id, received, message.mailbox, message.sender, message.subject, became or "no handler"
 
 
-def _find(path: Path, key: str) -> list[MessageDetail]:
-    found = run_async(with_views(path, lambda views: views.find(key)))
-    if not found:
-        raise PostroomError(
-            f"The journal has no message {key!r}.",
-            remedy="Give the id that `postroom messages list` shows, Graph's id, or the Message-ID of the mail.",
-        )
-    return found
-
-
 @messages.command()
 @config_option
 @click.argument("message")
 @json_option
 def show(path: Path, message: str, as_json: bool) -> None:
     """Show everything that is known of a MESSAGE: its id here, Graph's id, or its Message-ID."""
-    found = _find(path, message)
+    found = find_messages(path, message)
     if as_json:
         print_json([_as_json(each) for each in found])
         return
@@ -147,44 +133,4 @@ def _plain(actions: tuple[MailAction, ...]) -> list[dict[str, Any]]:
     return plain
 
 
-@messages.command()
-@config_option
-@click.argument("message")
-@json_option
-def explain(path: Path, message: str, as_json: bool) -> None:
-    """Say, rule by rule, why a MESSAGE matched or did not.
-
-    The rules are those of the configuration now; what was decided when the mail came is in `postroom messages show`.
-    """
-    config = load(path)
-    for detail in _find(path, message):
-        findings = _findings(config, detail)
-        if as_json:
-            print_json({"message": detail.record.id, "rules": [asdict(each) for each in findings]})
-        else:
-            _explain(detail, findings)
-
-
-def _findings(config: Config, detail: MessageDetail) -> tuple[Finding, ...]:
-    record = detail.record
-    if detail.snapshot is None:
-        raise PostroomError(
-            f"Message {record.id} was in {record.mailbox}/{record.folder} before Postroom watched it.",
-            remedy="Such mail is remembered but never looked at; `start: all` in the configuration takes it too.",
-        )
-    rules = next((each.rules for each in config.mailboxes if each.address.lower() == record.mailbox.lower()), None)
-    if rules is None:
-        raise PostroomError(
-            f"{record.mailbox} is not in the configuration any more.",
-            remedy="`postroom messages show` tells what was decided when the mail came.",
-        )
-    return route(detail.snapshot, rules, datetime.now(UTC)).findings
-
-
-def _explain(detail: MessageDetail, findings: tuple[Finding, ...]) -> None:
-    answers = {True: "matches", False: "does not match", None: "undecided"}
-    for finding in findings:
-        then = "  (matched when the mail came)" if finding.rule in detail.rules else ""
-        echo(f"{finding.rule}: {answers[finding.matched]}{then}")
-        for line in finding.why:
-            echo(f"    {line}")
+messages.add_command(explain)

@@ -3,6 +3,7 @@
 from postroom.config.editor_schema import json_schema
 from postroom.config.handlers import Lookup
 from postroom.config.load import load, parse
+from postroom.config.parts import load_console, load_journal, load_rules
 from postroom.config.settings import Config, ConfiguredHandler, Limits, Listen, LogSettings, WatchedMailbox
 
 __all__ = [
@@ -15,5 +16,8 @@ __all__ = [
     "WatchedMailbox",
     "json_schema",
     "load",
+    "load_console",
+    "load_journal",
+    "load_rules",
     "parse",
 ]

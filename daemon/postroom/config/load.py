@@ -36,7 +36,7 @@ def load(path: Path, lookup: Lookup, names: Iterable[str] = (), environ: Mapping
         ConfigError: With all the problems, in the order of the file.
     """
     findings = Findings(str(path))
-    text = _text(path, findings)
+    text = read_text(path, findings)
     return _config(text, findings, Workshop(lookup, tuple(names), path.absolute().parent, findings), environ, path)
 
 
@@ -48,7 +48,8 @@ def parse(  # noqa: PLR0917 - the text with all that a file has around it
     return _config(text, findings, Workshop(lookup, tuple(names), directory.absolute(), findings), environ, None)
 
 
-def _text(path: Path, findings: Findings) -> str | None:
+def read_text(path: Path, findings: Findings) -> str | None:
+    """Return the file's text; None when it cannot be read, which is reported."""
     try:
         with path.open("rb") as file:
             return file.read(4 * LARGEST + 1).decode("utf-8-sig")
@@ -106,8 +107,8 @@ def _built(
         path=None,
         warnings=(),
         tenants=MappingProxyType(dict(tenants)),
-        journal=_journal_url(file.journal, directory),
-        console=_listen(file.console.listen) if file.console is not None else None,
+        journal=journal_url(file.journal, directory),
+        console=listen(file.console.listen) if file.console is not None else None,
         limits=Limits(limits.in_flight, limits.concurrency, limits.page_size, limits.drain),
         log=LogSettings(file.log.level, file.log.format),
         handlers=MappingProxyType(dict(handlers)),
@@ -126,11 +127,13 @@ def _mailbox(section: MailboxSection, only_tenant: str) -> WatchedMailbox:
     )
 
 
-def _journal_url(url: str, directory: Path) -> str:
+def journal_url(url: str, directory: Path) -> str:
+    """Return the URL with a SQLite file made absolute."""
     scheme, slashes, file = url.partition(":///")
     return f"{scheme}{slashes}{directory / file}" if scheme.startswith("sqlite") else url
 
 
-def _listen(text: str) -> Listen:
+def listen(text: str) -> Listen:
+    """Read ``host:port``."""
     host, _, port = text.rpartition(":")
     return Listen(host.strip("[]"), int(port))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_people_get_words_and_scripts_get_json(config, capsys, command):
     assert capsys.readouterr().out
     assert run([*command, "-c", config, "--json"]) == 0
     json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", [["messages", "explain", "1"], ["deliveries", "retry", "1"], ["mailboxes", "list"]])
+def test_what_is_wrong_elsewhere_in_the_configuration_does_not_hide_the_journal(config, capsys, command):
+    file = Path(config)
+    file.write_text(
+        CONFIG.replace("credential: {client_secret: s}", "credential: {client_secret: '${NOT_HERE}'}, x: 1")
+    )
+    assert run(["check", "-c", config]) == 78
+    assert run([*command, "-c", config]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_dead_letter_is_ready_again_after_retry_and_gone_after_discard(config, capsys):
