@@ -8,9 +8,9 @@ import signal
 from collections.abc import Iterable
 from datetime import UTC
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from postroom.handlers.duration import Duration
 from postroom.handlers.process import Ended, last_line, run
@@ -38,12 +38,15 @@ TRY_AGAIN = os.EX_TEMPFAIL
 FOR_GOOD = range(os.EX_USAGE, os.EX_CONFIG + 1)
 """Exit codes of sysexits.h, 64 to 78: all but `TRY_AGAIN` mean that it would fail again."""
 
+Word = Annotated[str | Path, WithJsonSchema({"type": "string"})]
+"""A word of a command, a path where it starts at the configuration file."""
+
 
 class CommandOptions(Options):
     """Which program, and how."""
 
-    command: list[str] = Field(min_length=1)
-    """The program and its arguments; no shell reads them. Looked up in `PATH` unless it holds a `/`."""
+    command: list[Word] = Field(min_length=1)
+    """The program, a path when it holds a `/` and else found in `PATH`, and its arguments; no shell reads them."""
 
     environment: dict[str, str] = Field(default_factory=dict)
     """More variables for its environment."""
@@ -59,10 +62,11 @@ class CommandOptions(Options):
 
     @field_validator("command")
     @classmethod
-    def _can_be_passed(cls, command: list[str]) -> list[str]:
-        if not command[0].strip() or any("\0" in word for word in command):
+    def _can_be_passed(cls, command: list[str | Path]) -> list[str | Path]:
+        program, *arguments = map(str, command)
+        if not program.strip() or any("\0" in word for word in (program, *arguments)):
             raise ValueError("the first item is the program; no item may hold a NUL character")
-        return command
+        return [Path(program) if "/" in program else program, *arguments]
 
     @field_validator("environment")
     @classmethod
@@ -78,21 +82,21 @@ class Command(Handler[CommandOptions]):
 
     async def open(self) -> None:
         """Look for the program; raises HandlerError when it is not there."""
-        program = self.options.command[0]
+        program = self._argv()[0]
         path = self.options.environment.get("PATH", os.environ.get("PATH"))
-        place = (self.options.working_directory or Path()) / program if "/" in program else program
-        if shutil.which(place, path=path) is None:
+        if shutil.which(program, path=path) is None:
             raise HandlerError(
                 f"There is no program {program} that could be run.",
-                remedy="Install it, make it executable, or give its full path in `command`.",
+                remedy="Install it, make it executable, or mend `command`: a path starts at the configuration file.",
             )
 
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Run it for one mail."""
+        argv = self._argv()
         async with context.mime() as mime:
             try:
                 ended = await run(
-                    self.options.command,
+                    argv,
                     stdin=mime,
                     environment=self._environment(message, context),
                     directory=self.options.working_directory,
@@ -100,10 +104,14 @@ class Command(Handler[CommandOptions]):
                 )
             except OSError as error:
                 raise TemporaryError(
-                    f"{self.options.command[0]} cannot be run: {error.strerror or error}.",
+                    f"{argv[0]} cannot be run: {error.strerror or error}.",
                     remedy="Check the program and `working_directory`.",
                 ) from error
-        return verdict(ended, self.options.command[0], self.options.on_error)
+        return verdict(ended, argv[0], self.options.on_error)
+
+    def _argv(self) -> list[str]:
+        """Return what is run; a path is made absolute, for the program starts in another directory."""
+        return [str(word.absolute()) if isinstance(word, Path) else word for word in self.options.command]
 
     def _environment(self, message: Message, context: Context) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}

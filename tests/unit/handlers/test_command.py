@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from postroom.config.handlers import relative_to
 from postroom.handlers.command import LONGEST_VARIABLE, Command, CommandOptions, metadata, one_line, verdict
 from postroom.handlers.process import LONGEST_LINE, Ended, last_line
 from postroom.plugin import Address, Done, HandlerError, Reject, Retry, TemporaryError
@@ -146,13 +147,21 @@ async def test_arguments_are_passed_as_they_are(tmp_path):
     assert (tmp_path / "arguments").read_text() == "$HOME\na b\n*\n\n"
 
 
-async def test_a_program_may_be_given_relative_to_its_working_directory(tmp_path):
+@pytest.mark.parametrize("command", ["./book.sh", "bin/../book.sh"])
+async def test_a_program_with_a_slash_starts_at_the_configuration_file_wherever_it_runs(tmp_path, command):
     (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "program"
-    program.write_text("#!/bin/sh\npwd\n")
+    (tmp_path / "elsewhere").mkdir()
+    program = tmp_path / "book.sh"
+    program.write_text('#!/bin/sh\necho "$PWD $@"\n')
     program.chmod(0o755)
-    outcome = await run_handler(Command, {"command": ["bin/program"], "working_directory": tmp_path})
-    assert outcome == Done(note=str(tmp_path))
+    given = CommandOptions(command=[command, "./argument"], working_directory=Path("elsewhere"))
+    options = relative_to(given, tmp_path)
+    outcome = await run_handler(Command, options.model_dump())
+    assert outcome == Done(note=f"{tmp_path}/elsewhere ./argument")
+
+
+def test_the_words_of_a_command_are_text_for_who_writes_them():
+    assert CommandOptions.model_json_schema()["properties"]["command"]["items"] == {"type": "string"}
 
 
 @pytest.mark.parametrize("command", [["no-such-program-here"], ["/no/such/program"], ["/etc/passwd"], ["/tmp"]])
