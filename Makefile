@@ -5,6 +5,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP := .venv-interop
+NODE_READY := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/interop/node_modules/.ready)
 UV := $(shell command -v uv || echo $(BIN)/uv)
 LOCK := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --upgrade
 
@@ -19,6 +21,17 @@ demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--k
 .PHONY: test
 test: $(READY)  ## Run all tests (ARGS="tests/unit -k redact" for some of them).
 	@$(BIN)/pytest -n auto $(ARGS)
+
+.PHONY: interop
+interop: $(INTEROP)/.ready $(NODE_READY)  ## Install the Graph clients of others that tests/interop holds against the simulated tenant.
+
+$(INTEROP)/.ready: requirements/interop.txt .ci/venv | $(READY)
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" .ci/venv $(INTEROP) requirements/interop.txt
+	@touch $@
+
+tests/interop/node_modules/.ready: tests/interop/package-lock.json
+	@cd tests/interop && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
 
 .PHONY: check
 check: $(READY)  ## Lint, formatting, types, and who may import whom.
@@ -52,13 +65,14 @@ lock: $(READY) $(UV)  ## Lock the newest dependencies that pyproject.toml allows
 	$(LOCK) pyproject.toml -c requirements/build.txt -o requirements/run.txt
 	$(LOCK) requirements/build.in pyproject.toml --group dev -c requirements/build.txt -c requirements/run.txt \
 	    -o requirements/dev.txt
+	$(LOCK) requirements/interop.in -o requirements/interop.txt
 
 $(BIN)/uv: | $(READY)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 
 .PHONY: clean
 clean:  ## Remove what was built, cached or set up here.
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(INTEROP) tests/interop/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

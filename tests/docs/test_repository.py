@@ -1,5 +1,6 @@
 """What holds for every file in the repository."""
 
+import json
 import re
 import tomllib
 
@@ -18,7 +19,7 @@ HOSTS = [
 ]
 MACHINE_PATHS = ["/wo" + "rk/", "/ro" + r"ot/\.(?!cache/pip)", "/ho" + r"me/\w+/", r"/tm" + "p/brief"]
 LOCK_LINE = re.compile(r"[a-z0-9][a-z0-9._-]*==\S+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
-LOCKS = ["build", "dev", "run", "uv"]
+LOCKS = ["build", "dev", "interop", "run", "uv"]
 
 
 def texts(tracked):
@@ -68,6 +69,13 @@ def test_a_lock_file_holds_names_versions_and_hashes_only(root, name):
     _, text = locked(root, name)
     for line in text.splitlines():
         assert LOCK_LINE.fullmatch(line), line
+
+
+def test_the_lock_of_the_javascript_clients_names_no_place_to_get_them_from(root):
+    lock = json.loads((root / "tests" / "interop" / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages
+    assert [name for name, package in packages.items() if "resolved" in package or "integrity" not in package] == []
 
 
 @pytest.mark.parametrize("name", ["build", "run"])

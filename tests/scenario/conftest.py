@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ import pytest
 
 from postroom.simulator.server import SimulatedTenant
 from support.daemon import MAILBOX, load_config, run_daemon, write_config
-
-RECORDS = os.environ.get("POSTROOM_RECORD_EXCHANGES")
+from support.exchanges import keep
 
 
 @pytest.fixture
@@ -22,13 +19,7 @@ def record(request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     """Collect every Graph exchange of the test; kept as files where POSTROOM_RECORD_EXCHANGES names a directory."""
     exchanges: list[dict[str, Any]] = []
     yield exchanges
-    if RECORDS and exchanges:
-        Path(RECORDS).mkdir(parents=True, exist_ok=True)
-        name = "".join(letter if letter.isalnum() else "-" for letter in request.node.nodeid)[-150:]
-        lines = "".join(json.dumps(exchange) + "\n" for exchange in exchanges)
-        Path(RECORDS, f"{name}.jsonl").write_text(lines)
-        base = "/".join(exchanges[0]["url"].split("/", 4)[:4])
-        Path(RECORDS, f"{name}.base").write_text(base)
+    keep(exchanges, request.node.nodeid)
 
 
 @pytest.fixture

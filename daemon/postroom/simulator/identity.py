@@ -20,6 +20,9 @@ SUBJECT = "system:serviceaccount:mail:postroom"
 ISSUER = "https://cluster.contoso.example/"
 """Who signs it; Entra knows the key, nobody looks it up."""
 
+GRAPH_NAMES = ("https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000")
+"""What Graph is called in every tenant of the global cloud; many clients ask for it by no other name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -119,7 +122,9 @@ async def register(
         asyncio.to_thread(make_client_certificate, "postroom", clock()),
         asyncio.to_thread(Federation, ISSUER),
     )
-    entra = Entra(login=login, resources=resources, clock=clock, token_lifetime=token_lifetime, signer=signer)
+    entra = Entra(
+        login=login, resources=[*resources, *GRAPH_NAMES], clock=clock, token_lifetime=token_lifetime, signer=signer
+    )
     entra.trust(federation)
     secret = secrets.token_urlsafe(30)
     app = App(

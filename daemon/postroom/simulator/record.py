@@ -26,9 +26,9 @@ def recording_middleware(record: Record, prefix: str) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith(prefix):
             return await handler(request)
-        body = await request.read()
         response = await handler(request)
-        record(_exchange(request, body, response))
+        # Read afterwards: of a request that was read before, a batch could make no requests of its own.
+        record(_exchange(request, await request.read(), response))
         return response
 
     return middleware

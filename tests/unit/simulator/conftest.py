@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, web
@@ -14,6 +12,7 @@ from yarl import URL
 from postroom.simulator.application import LARGEST_REQUEST
 from postroom.simulator.graph import UPLOADS, Caller, graph_middlewares, graph_routes, upload_application
 from postroom.simulator.state import TenantState
+from support.exchanges import keep
 
 ADDRESS = "ann@contoso.example"
 ALL_ROLES = frozenset({"Mail.ReadWrite", "Mail.Send"})
@@ -66,7 +65,7 @@ class Answer:
 
 
 class Graph:
-    """A client of the test server; every exchange is kept, for a judge named by GRAPH_EXCHANGES."""
+    """A client of the test server; every exchange is kept for a judge."""
 
     def __init__(self, session, server):
         self.session = session
@@ -126,16 +125,7 @@ def _exchange(method, url, sent, data, answer):
 
 
 @pytest.fixture
-def keep_exchanges():
-    kept = []
-    yield kept
-    if target := os.environ.get("GRAPH_EXCHANGES"):
-        with Path(target).open("a") as file:
-            file.writelines(json.dumps(exchange) + "\n" for exchange in kept)
-
-
-@pytest.fixture
-async def graph(state, keep_exchanges):
+async def graph(request, state):
     application = web.Application(client_max_size=LARGEST_REQUEST)
     served = web.Application(middlewares=graph_middlewares(), client_max_size=LARGEST_REQUEST)
     client = None
@@ -145,5 +135,4 @@ async def graph(state, keep_exchanges):
     async with TestServer(application) as server, ClientSession() as session:
         client = Graph(session, server)
         yield client
-        text = json.dumps(client.exchanges).replace(client.root, "http://127.0.0.1:9/v1.0")
-        keep_exchanges += json.loads(text)
+    keep(client.exchanges, request.node.nodeid)

@@ -42,12 +42,12 @@ def session(tenant: SimulatedTenant) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
 
 
-async def sign_in(tenant: SimulatedTenant, client: aiohttp.ClientSession) -> dict[str, str]:
+async def sign_in(tenant: SimulatedTenant, client: aiohttp.ClientSession, resource: str = "") -> dict[str, str]:
     form = {
         "grant_type": "client_credentials",
         "client_id": tenant.client_id,
         "client_secret": tenant.client_secret,
-        "scope": f"{tenant.graph}/.default",
+        "scope": f"{resource or tenant.graph}/.default",
     }
     async with client.post(f"{tenant.login}/{tenant.tenant_id}/oauth2/v2.0/token", data=form) as response:
         return {"Authorization": f"Bearer {(await response.json())['access_token']}"}
@@ -213,6 +213,14 @@ async def test_a_name_for_this_machine_is_as_good_as_its_address(tenant):
             assert response.status == 200
 
 
+@pytest.mark.parametrize("name", ["https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"])
+async def test_graph_may_be_asked_for_by_the_name_it_has_in_every_tenant(tenant, name):
+    async with session(tenant) as client:
+        sent = await sign_in(tenant, client, name)
+    status, _ = await inbox(tenant, sent)
+    assert status == 200
+
+
 # SMTP, faults, recording
 
 
@@ -265,6 +273,21 @@ async def test_what_graph_answered_is_recorded_without_its_token_and_what_a_faul
     assert good["req_headers"]["Authorization"] == "..."
     assert json.loads(good["resp_body"])["value"] == []
     json.dumps(exchanges)
+
+
+async def test_a_batch_is_recorded_with_its_parts(tmp_path):
+    exchanges: list[dict] = []
+    part = {"id": "1", "method": "GET", "url": f"/users/{ADDRESS}/mailFolders/inbox"}
+    async with (
+        SimulatedTenant(tmp_path, mailboxes=[ADDRESS], record=exchanges.append) as tenant,
+        session(tenant) as client,
+    ):
+        sent = await sign_in(tenant, client)
+        async with client.post(f"{tenant.graph}/v1.0/$batch", headers=sent, json={"requests": [part]}) as response:
+            assert response.status == 200
+    (exchange,) = exchanges
+    assert json.loads(exchange["req_body"]) == {"requests": [part]}
+    assert json.loads(exchange["resp_body"])["responses"][0]["status"] == 200
 
 
 # The server itself
