@@ -70,6 +70,8 @@ class Id(enum.StrEnum):
     IDLE_RULE = "PR057"
     NEVER_FAILS = "PR058"
     NO_RULES = "PR059"
+    NEVER_MATCHES = "PR060"
+    WHOLE_SUBJECT = "PR061"
 
     SIGN_IN_REFUSED = "PR070"
     UNREACHABLE = "PR071"
@@ -87,6 +89,8 @@ WARNINGS = frozenset(
         Id.IDLE_RULE,
         Id.NEVER_FAILS,
         Id.NO_RULES,
+        Id.NEVER_MATCHES,
+        Id.WHOLE_SUBJECT,
         Id.MISSING_PERMISSION,
     }
 )

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from postroom.config.nodes import Node
+from postroom.config.pattern_checks import check_patterns
 from postroom.config.problems import Findings, Id
 from postroom.config.rule_sections import RuleSection, WhenSection
 from postroom.config.rules import rule_name
@@ -21,6 +22,7 @@ def check_rules(mailbox: MailboxSection, node: Node, findings: Findings) -> None
     _check_names(rules, findings)
     for rule, at in rules:
         _check_actions(rule, at, findings)
+        check_patterns(rule.when, at.child("when") or at, findings)
         if not findings.touched(at.path):
             _check_effect(rule, at, findings)
     _check_order(rules, findings)

@@ -126,7 +126,7 @@ def test_a_name_that_a_nameless_rule_has_is_taken(problems):
 
 
 def test_a_rule_may_only_stop(full):
-    assert full("mailboxes: [{address: a@b.example, rules: [{when: {subject: x}, stop: true}]}]\n").warnings == ()
+    assert full("mailboxes: [{address: a@b.example, rules: [{when: {subject: "x*"}, stop: true}]}]\n").warnings == ()
 
 
 @pytest.mark.parametrize("when", ["", "when: {all: [{}, {all: [{}]}]}, "])
