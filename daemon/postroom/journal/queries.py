@@ -60,8 +60,12 @@ def _folder(row: AnyRow) -> FolderRecord:
 def list_messages(
     connection: Connection, mailbox: str, state: DeliveryState | None, text: str, limit: int
 ) -> list[MessageRecord]:
-    """Return messages, newest first; empty filters let everything through."""
-    query = _messages().order_by(messages.c.id.desc()).limit(limit)
+    """Return messages, newest first; empty filters let everything through.
+
+    They are ordered by their ids alone before they are read: the contents of all of them need not be sorted.
+    """
+    newest = (messages.c.received_at.desc(), messages.c.id.desc())
+    query = select(messages.c.id).join(mailboxes, messages.c.mailbox_id == mailboxes.c.id)
     if mailbox:
         query = query.where(mailboxes.c.address == mailbox)
     if state:
@@ -70,7 +74,8 @@ def list_messages(
     if text:
         fields = (messages.c.subject, messages.c.sender)
         query = query.where(or_(*(field.icontains(text, autoescape=True) for field in fields)))
-    rows = connection.execute(query).all()
+    chosen = query.order_by(*newest).limit(limit).subquery()
+    rows = connection.execute(_messages().where(messages.c.id.in_(select(chosen.c.id))).order_by(*newest)).all()
     states = _states(connection, [row.id for row in rows])
     return [_message(row, states[row.id]) for row in rows]
 

@@ -26,7 +26,7 @@ class JournalViews:
     async def messages(
         self, *, mailbox: str = "", state: DeliveryState | None = None, text: str = "", limit: int = 50
     ) -> list[MessageRecord]:
-        """Return messages, newest first: those with a delivery in `state`, with `text` in subject or sender."""
+        """Return messages, last received first: those with a delivery in `state`, with `text` in subject or sender."""
         return await self._database.read(queries.list_messages, mailbox, state, text, limit)
 
     async def find(self, key: str) -> list[MessageDetail]:
