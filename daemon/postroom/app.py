@@ -107,6 +107,7 @@ class App:
         journal, clock, report = self.journal, self._clock, self.report
         desk = self._generation.desk
         self.rounds = Rounds(journal=journal, clock=clock, report=report)
+        self.chores.walked = self.rounds.walked
         self.actor = Actor(desk, journal=journal, clock=clock, report=report)
         self.dispatcher = Dispatcher(
             desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self.actor.wake.set

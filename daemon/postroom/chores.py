@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 
 from postroom.build import Connection
 from postroom.errors import AuthError, JournalError
@@ -23,11 +24,13 @@ class Chores:
     """The recurring jobs around the rooms.
 
     Attributes:
+        walked: When which folder was last walked to its end: what the rounds found and the journal has not heard of.
         connections: To the tenants of the present configuration; a reload replaces it.
     """
 
     def __init__(self, journal: Journal, *, clock: Clock, report: Report, notifier: Notifier) -> None:
         self.connections: Mapping[str, Connection] = {}
+        self.walked: dict[int, datetime] = {}
         self._journal = journal
         self._clock = clock
         self._report = report
@@ -82,12 +85,22 @@ class Chores:
             self._report.event("token", tenant=connection.tenant.name, expires_at=expires)
 
     async def count(self) -> None:
-        """Read the journal's counts for health, metrics and `systemctl status`."""
+        """Tell the journal of rounds that brought nothing, and read its counts for health and `systemctl status`."""
         try:
+            await self._note_walks()
             self._report.counted(await self._journal.counts())
         except JournalError as error:
             self._report.problem("journal", error)
         self._notifier.status(self.status())
+
+    async def _note_walks(self) -> None:
+        """Have all rounds since the last time stored at once; a transaction for each would keep disks awake."""
+        if not (walked := dict(self.walked)):
+            return
+        await self._journal.walked(walked)
+        for folder, at in walked.items():
+            if self.walked.get(folder) == at:
+                del self.walked[folder]
 
     async def sum_up(self) -> None:
         """Log what was done without a line of its own."""

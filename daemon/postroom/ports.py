@@ -281,6 +281,9 @@ class Journal(Protocol):
         handler: nobody is overtaken.
         """
 
+    async def walked(self, folders: Mapping[int, datetime]) -> None:
+        """Remember when folders were last walked to their end, and that it went well; an older failure is over."""
+
     async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
         """Remember why the last round of the folder failed."""
 

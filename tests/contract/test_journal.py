@@ -325,6 +325,20 @@ async def test_a_folders_failure_is_shown_until_its_next_page(bench: Bench) -> N
     assert (mailbox.folders[0].last_error, mailbox.folders[0].last_round_at) == ("", NOW)
 
 
+async def test_rounds_that_brought_nothing_are_noted_together_and_end_an_older_failure(bench: Bench) -> None:
+    later = NOW + timedelta(minutes=1)
+    inbox, scans, *_ = await bench.stored()
+    await bench.journal.folder_failed(inbox.key, "403 Forbidden", NOW)
+    await bench.journal.folder_failed(scans.key, "503 since", later + timedelta(seconds=1))
+    await bench.journal.walked({inbox.key: later, scans.key: later})
+    await bench.journal.walked({})
+    mailbox, _ = await bench.views.mailboxes()
+    assert [(folder.last_round_at, folder.last_error) for folder in mailbox.folders] == [
+        (later, ""),
+        (later, "503 since"),
+    ]
+
+
 # Of turns that claim.
 
 
@@ -744,6 +758,13 @@ async def test_messages_are_listed_newest_first_and_filtered(bench: Bench) -> No
     assert await subjects(text="IL 11") == ["mail 11"]
     assert await subjects(text="100%") == []
     assert len(await subjects(text="supplier.EXAMPLE")) == 13
+
+
+async def test_messages_are_newest_by_when_they_were_received_in_whatever_order_they_were_met(bench: Bench) -> None:
+    await bench.commit(mail(5), mail(9), mail(1))
+    await bench.commit(mail(7), mail(9), folder=bench.other)
+    listed = [(row.subject, row.id) for row in await bench.views.messages(limit=4)]
+    assert listed == [("mail 9", 5), ("mail 9", 2), ("mail 7", 4), ("mail 5", 1)]
 
 
 async def test_a_message_is_found_by_our_id_by_graphs_and_by_its_internet_message_id(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, select, update
 
 from postroom.errors import JournalError
 from postroom.journal import actions
@@ -35,6 +35,21 @@ _ADVANCE: Final = Prepared(
     "new_floor",
     "new_mode",
     "new_at",
+    "folder",
+)
+_WALKED: Final = Prepared(
+    update(folders)
+    .where(folders.c.id == bindparam("folder"))
+    .values(
+        {
+            "last_round_at": bindparam("new_at"),
+            "last_error": case(
+                (folders.c.last_error_at > bindparam("at"), folders.c.last_error), else_=literal_column("''")
+            ),
+        }
+    ),
+    "new_at",
+    "at",
     "folder",
 )
 _STORED: Final = PreparedIn(
@@ -194,6 +209,11 @@ def _act(connection: Connection, mailbox: int, routed: Iterable[Routed], at: dat
         if rule.actions
     }
     return actions.record(connection, requests, at)
+
+
+def note_walks(connection: Connection, walks: Mapping[int, datetime]) -> None:
+    """See `ports.Journal.walked`."""
+    _WALKED.many(connection, [(micros(at), micros(at), key) for key, at in walks.items()])
 
 
 def fail_folder(connection: Connection, folder: int, error: str, at: datetime) -> None:

@@ -50,6 +50,10 @@ class SqlJournal:
         """See `ports.Journal.commit_page`."""
         return await self.database.write(pages.commit_page, page)
 
+    async def walked(self, folders: Mapping[int, datetime]) -> None:
+        """See `ports.Journal.walked`."""
+        await self.database.write(pages.note_walks, folders)
+
     async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
         """See `ports.Journal.folder_failed`."""
         await self.database.write(pages.fail_folder, folder, error, at)

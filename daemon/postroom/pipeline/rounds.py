@@ -7,6 +7,7 @@ import heapq
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from postroom.errors import JournalError
 from postroom.pipeline.limits import is_being_cancelled
@@ -48,7 +49,11 @@ def after_failure(interval: float, failures: int, retry_after: float | None) -> 
 
 
 class Rounds:
-    """Starts due rounds at each `tick` and reports how they went. `at_once` limits the rounds that run together."""
+    """Starts due rounds at each `tick` and reports how they went. `at_once` limits the rounds that run together.
+
+    Attributes:
+        walked: When folders (their keys) were last walked to their end; whoever stores it takes it out.
+    """
 
     def __init__(self, *, journal: Journal, clock: Clock, report: Report, at_once: int = 64) -> None:
         self._journal = journal
@@ -58,6 +63,7 @@ class Rounds:
         self._heap: list[Due] = []
         self._running: dict[str, tuple[FolderPoller, asyncio.Task[None]]] = {}
         self._generation = 0
+        self.walked: dict[int, datetime] = {}
 
     def replace(self, pollers: Iterable[tuple[FolderPoller, float]]) -> None:
         """Watch these folders, each with its poll interval in seconds, from now on and no others.
@@ -125,6 +131,7 @@ class Rounds:
         return next_due(poller.subject, due.interval, self._clock.monotonic())
 
     def _succeeded(self, poller: FolderPoller, result: RoundResult) -> None:
+        self.walked[poller.folder.key] = self._clock.now()
         self._report.recovered(poller.subject)
         self._report.event(
             "round",

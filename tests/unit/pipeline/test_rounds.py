@@ -105,6 +105,21 @@ async def test_a_folder_is_walked_at_once_and_then_at_its_interval(rounds, clock
     assert notes.fed["rounds"] == poller.rounds
 
 
+async def test_a_round_that_ended_is_remembered_until_the_journal_has_heard_of_it(rounds, clock):
+    rounds.replace([(Poller(), 30.0)])
+    await tick(rounds, clock)
+    assert rounds.walked == {1: clock.now()}
+
+
+async def test_a_round_that_failed_is_no_walk(rounds, clock):
+    async def fail(_):
+        raise Unavailable("Down.", status=503)
+
+    rounds.replace([(Poller(work=fail), 30.0)])
+    await tick(rounds, clock)
+    assert rounds.walked == {}
+
+
 async def test_a_round_never_overlaps_itself(rounds, clock):
     release = asyncio.Event()
     poller = Poller(work=lambda _: release.wait())

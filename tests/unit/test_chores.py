@@ -1,0 +1,52 @@
+"""What is done at intervals besides polling."""
+
+import io
+
+import pytest
+
+from postroom.chores import Chores
+from postroom.errors import JournalError
+from postroom.journal import JournalViews, open_journal
+from postroom.observe import Health, Metrics, Notifier, Report, configure
+from postroom.ports import FolderSpec
+from postroom.testing import ManualClock
+from support.pipeline import MAILBOX, FailingJournal
+
+
+@pytest.fixture
+async def journal(tmp_path):
+    journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+    yield FailingJournal(journal)
+    await journal.close()
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def chores(journal, clock):
+    health = Health(clock)
+    report = Report(configure("debug", "json", io.StringIO()), Metrics(health, clock), health, clock)
+    return Chores(journal, clock=clock, report=report, notifier=Notifier({}))
+
+
+async def test_rounds_that_brought_nothing_reach_the_journal_with_the_next_count(chores, journal, clock):
+    [folder] = await journal.adopt([FolderSpec("default", MAILBOX, "Inbox", None)], clock.now())
+    await clock.advance(60)
+    chores.walked[folder.key] = clock.now()
+    await chores.count()
+    await chores.count()
+    [mailbox] = await JournalViews(journal.real).mailboxes()
+    assert mailbox.folders[0].last_round_at == clock.now()
+    assert journal.calls["walked"] == 1
+
+
+async def test_a_journal_that_fails_hears_of_the_rounds_later(chores, journal, clock):
+    chores.walked[1] = clock.now()
+    journal.failures["walked"].append(JournalError("Full."))
+    await chores.count()
+    assert chores.walked == {1: clock.now()}
+    await chores.count()
+    assert chores.walked == {}
