@@ -49,12 +49,13 @@ def test_every_metric_is_explained_with_its_labels_and_no_other(reference):
     health = Health(clock)
     health.watch({("a@b.example", "Inbox"): 60.0})
     registry = Metrics(health, clock).registry
-    own = {}
+    own, labels = {}, {}
     for family in registry.collect():
         if family.name.startswith("postroom_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             own[name] = family.type
-    labels = {
+            labels[name] = set(getattr(family, "_labelnames", ()))
+    labels |= {
         f"{metric._name}_total" if metric._type == "counter" else metric._name: set(metric._labelnames)
         for metric in registry._collector_to_names
         if hasattr(metric, "_labelnames")
