@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from postroom.graph import token
 from postroom.model import RetryPolicy
 from postroom.pipeline import act, rounds
 from postroom.simulator.profiles import PROFILES
@@ -21,7 +22,9 @@ mailboxes:
   - address: {address}
     poll: 1s
     start: all
-    rules: [{{name: all, handle: [save], then: {{mark_read: true, move_to: Done}}}}]
+    rules:
+      - {{name: kept, when: {{from: old@partner.example}}, handle: [log], stop: true}}
+      - {{name: all, handle: [save], then: {{mark_read: true, move_to: Done}}}}
 """
     for address in ADDRESSES
 )
@@ -35,6 +38,7 @@ def _impatient(monkeypatch):
     """Try what failed again at once: what is tested is that nothing is lost, not how long it takes."""
     monkeypatch.setattr(act, "POLICY", RetryPolicy(attempts=50, first=0.1, longest=0.5))
     monkeypatch.setattr(rounds, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(token, "_HOLD_OFF", 1.0)
 
 
 @pytest.fixture
@@ -51,18 +55,21 @@ def to_be_met(tenant):
 
 @pytest.mark.parametrize("name", ROUGH)
 async def test_every_mail_is_accounted_for_in_every_weather(name, daemon, tenant, mailboxes, tmp_path):
+    kept = [tenant.deliver(address, mail("kept", "old@partner.example")) for address in ADDRESSES]
     tenant.use_profile(name, seed=SEED)
     sent = 0
     async with daemon(CONFIG) as running, asyncio.timeout(LONGEST):
         while not sent or to_be_met(tenant) - set(tenant.weather.struck):
-            for address in ADDRESSES:
-                tenant.deliver(address, mail(f"bill {sent}", bill_pdf=b"%PDF-" + str(sent).encode()))
+            for mailbox, old in zip(mailboxes, kept, strict=True):
+                tenant.deliver(mailbox.address, mail(f"bill {sent}", bill_pdf=b"%PDF-" + str(sent).encode()))
+                mailbox.update(old, is_read=not old.is_read)
                 sent += 1
-            await running.until_counts(messages=sent, deliveries_done=sent, actions_done=sent)
+            seen = sent + len(kept)
+            await running.until_counts(messages=seen, deliveries_done=seen, actions_done=sent)
     saved = {path.read_bytes() for path in (tmp_path / "saved").iterdir()}
     assert saved == {b"%PDF-" + str(number).encode() for number in range(sent)}
     folders = [each.folder.display_name for mailbox in mailboxes for each in mailbox.messages.values()]
-    assert folders == ["Done"] * sent
+    assert sorted(folders) == ["Done"] * sent + ["Inbox"] * len(kept)
     assert to_be_met(tenant) <= set(tenant.weather.struck)
 
 

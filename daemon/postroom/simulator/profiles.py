@@ -114,7 +114,7 @@ _SMALL_PRINT = {
     "replay": 0.1,
     "duplicate": 0.1,
     "empty_page": 0.1,
-    "partial": 0.2,
+    "partial": 0.3,
     "noise": 0.1,
     "late": 0.2,
     "late_seconds": (0.2, 0.8),
