@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from postroom.model import Delivery, Outcome, Retry, Settlement
+from postroom.model import Delivery, Outcome, Reject, Retry, Settlement
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.handle import crashed, handle
@@ -18,8 +18,8 @@ from postroom.pipeline.settle import cut_off, decide
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
 
-OVERDRAWN = "It was running each time the daemon died"
-"""Why a delivery whose attempts ran out in crashes is dead without being run again."""
+OVERDRAWN = "was the last, and the daemon died while it ran: it is not run again"
+"""What became of the attempts of a delivery that is dead without being run once more."""
 
 GRACE = 10.0
 """Seconds an attempt has to end after its time limit; one that swallows its cancellation is given up then."""
@@ -153,7 +153,7 @@ class Attempts:
         """Run one attempt; returns whether it had to wait."""
         outcome: Outcome | None
         try:
-            outcome = await self._outcome(attempt)
+            outcome = _refusal(attempt) or await self._handle(attempt)
         except asyncio.CancelledError:
             outcome = None
         except Exception as error:  # noqa: BLE001 - whatever went wrong around the handler, the delivery must go on
@@ -167,17 +167,17 @@ class Attempts:
         self._finish(attempt, outcome)
         return attempt.waits
 
-    async def _outcome(self, attempt: _Attempt) -> Outcome:
-        desk, handler, delivery = attempt.desk, attempt.handler, attempt.delivery
-        mail = desk.mails.get(delivery.message.mailbox)
-        if mail is None:
-            return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
-        if delivery.suspect and delivery.attempt > handler.retry.attempts + delivery.granted:
-            return Retry(OVERDRAWN)
+    def _handle(self, attempt: _Attempt) -> Awaitable[Outcome]:
+        desk, delivery = attempt.desk, attempt.delivery
         context = AttemptContext(
-            delivery, mail=mail, journal=self._journal, clock=self._clock, http=desk.http, bind_log=self._bind_log
+            delivery,
+            mail=desk.mails[delivery.message.mailbox],
+            journal=self._journal,
+            clock=self._clock,
+            http=desk.http,
+            bind_log=self._bind_log,
         )
-        return await handle(handler, delivery, context, self._has_to_wait)
+        return handle(attempt.handler, delivery, context, self._has_to_wait)
 
     def _finish(self, attempt: _Attempt, outcome: Outcome | None) -> None:
         """Leave the settlement of an attempt; without an outcome it was cut off."""
@@ -194,6 +194,7 @@ class Attempts:
             mailbox=delivery.message.mailbox,
             folder=delivery.message.folder,
             message=delivery.message_id,
+            delivery=delivery.id,
             handler=delivery.handler,
             rule=delivery.rule,
             attempt=delivery.attempt,
@@ -202,3 +203,13 @@ class Attempts:
             note=verdict.note,
             error=verdict.error,
         )
+
+
+def _refusal(attempt: _Attempt) -> Outcome | None:
+    """Say why an attempt is not made at all, if it is not."""
+    handler, delivery = attempt.handler, attempt.delivery
+    if delivery.message.mailbox not in attempt.desk.mails:
+        return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
+    if delivery.suspect and delivery.attempt > handler.retry.attempts + delivery.granted:
+        return Reject(f"attempt {delivery.attempt - 1} {OVERDRAWN}")
+    return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 from postroom.errors import GraphError, NotFound, PostroomError
 from postroom.model import Delivery, Done, Outcome, Reject, Retry
@@ -35,7 +35,7 @@ async def handle(
     """
     patience = Patience(handler.timeout, waits)
     try:
-        answer = await patience.run(_call(handler, delivery.message, context))
+        answer = await patience.run(_work(handler, delivery.message, context))
     except asyncio.CancelledError as error:
         # Something the handler waited for was cancelled, not the attempt: an outcome like any other failure.
         if is_being_cancelled():
@@ -48,14 +48,15 @@ async def handle(
     return _legal(answer, handler)
 
 
-async def _call(handler: OpenHandler, message: Message, context: Context) -> object:
-    """Await an async `handle`; run a plain one in a thread."""
-    method = handler.handler.handle
-    answer: object = (
-        await in_thread(method, message, context, abandoned=handler.strand)
-        if handler.threaded
-        else method(message, context)
-    )
+def _work(handler: OpenHandler, message: Message, context: Context) -> Coroutine[Any, Any, object]:
+    """Return what is to be awaited: an async `handle` itself, a plain one in a thread."""
+    if handler.threaded:
+        return _in_thread(handler, message, context)
+    return cast("Coroutine[Any, Any, object]", handler.handler.handle(message, context))
+
+
+async def _in_thread(handler: OpenHandler, message: Message, context: Context) -> object:
+    answer = await in_thread(handler.handler.handle, message, context, abandoned=handler.strand)
     return await answer if inspect.isawaitable(answer) else answer
 
 

@@ -7,8 +7,8 @@ the answer stayed open, and `reasons.why` when somebody asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from postroom.model import Details, Message
 from postroom.ports import Detail
@@ -32,8 +32,7 @@ Leaf = TextIs | HeaderIs | HasAttachments | SizeIs | AgeIs
 """A condition that asks the mail itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """A mail and all that is known of it at the time of asking."""
 
     message: Message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from postroom.model import Details, Message
 from postroom.pipeline.match import NO_DETAILS, Facts, holds, needs
@@ -24,8 +25,7 @@ class Finding:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class Routing(NamedTuple):
     """The rules that apply to a mail, in order.
 
     Attributes:
