@@ -60,17 +60,20 @@ def text(chance: random.Random, words: int, *, foreign: bool) -> str:
     return " ".join(chance.choices(FOREIGN if foreign else WORDS, k=words))
 
 
-def person(chance: random.Random, *, foreign: bool) -> dict[str, object]:
-    """Return a recipient out of 5,000 correspondents."""
-    number = chance.randrange(5000)
-    name = f"{text(chance, 2, foreign=foreign).title()} {number}"
+def person(number: int, *, foreign: bool) -> dict[str, object]:
+    """Return one of the mailbox's correspondents, who are always called the same."""
+    name = text(random.Random(number), 2, foreign=foreign).title()
     return {"emailAddress": {"name": name, "address": f"correspondent{number}@supplier{number % 400}.example"}}
+
+
+MAILBOX = {"emailAddress": {"name": "Bench", "address": "bench@contoso.example"}}
+PEOPLE = [person(number, foreign=number % 2 == 0) for number in range(5000)]
 
 
 def message(number: int, chance: random.Random) -> dict[str, object]:
     """One entry as Graph sends it for the daemon's $select: the 2-10 kB body is not selected."""
     foreign = number % 2 == 0
-    sender = person(chance, foreign=foreign)
+    sender = chance.choice(PEOPLE)
     when = (ZERO + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "@odata.type": "#microsoft.graph.message",
@@ -89,8 +92,8 @@ def message(number: int, chance: random.Random) -> dict[str, object]:
         "categories": [],
         "sender": sender,
         "from": sender,
-        "toRecipients": [person(chance, foreign=False) for _ in range(1 + number % 5)],
-        "ccRecipients": [person(chance, foreign=foreign) for _ in range(number % 4)],
+        "toRecipients": [MAILBOX, *chance.choices(PEOPLE, k=number % 5)],
+        "ccRecipients": chance.choices(PEOPLE, k=number % 4),
         "replyTo": [sender] if number % 4 == 0 else [],
     }
 
