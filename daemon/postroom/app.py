@@ -121,6 +121,7 @@ class App:
             mailbox=delivery.message.mailbox,
             folder=delivery.message.folder,
             message=delivery.message_id,
+            delivery=delivery.id,
             handler=delivery.handler,
             attempt=delivery.attempt,
         )

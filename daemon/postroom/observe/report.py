@@ -119,7 +119,7 @@ class Report:
             if self.log.is_enabled_for(logging.DEBUG):
                 self.log.debug("delivery", **fields)
         else:
-            self._unfinished("delivery", state, fields)
+            self._unfinished("delivery", state, _with_remedy(fields) if state == "dead" else fields)
 
     def _action(self, fields: dict[str, Any]) -> None:
         state = str(fields["state"])
@@ -189,6 +189,10 @@ def _refused(reason: str) -> PostroomError:
         f"The configuration on disk was refused; the one before it stays in use. {reason}".rstrip(),
         remedy="`postroom check` lists what is wrong; mend it and reload again.",
     )
+
+
+def _with_remedy(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {"remedy": f"Mend the cause, then `postroom deliveries retry {fields['delivery']}`."}
 
 
 def _lines(trouble: Trouble) -> dict[str, Any]:

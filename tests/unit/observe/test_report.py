@@ -7,7 +7,15 @@ from postroom.observe.report import REMIND
 from postroom.ports import Report as ReportPort
 
 INBOX = "mailbox a@b.example/Inbox"
-DELIVERY = {"mailbox": "a@b.example", "message": "AAk", "handler": "erp", "rule": "r", "attempt": 1, "seconds": 0.1}
+DELIVERY = {
+    "mailbox": "a@b.example",
+    "message": 12,
+    "delivery": 10,
+    "handler": "erp",
+    "rule": "r",
+    "attempt": 1,
+    "seconds": 0.1,
+}
 
 
 def forbidden(request_id="1111-aaaa"):
@@ -86,8 +94,16 @@ def test_an_idle_round_is_no_line_at_info(desk, lines):
 def test_a_delivery_is_as_loud_as_it_is_bad(desk, lines, state, error, level):
     desk.report.event("delivery", state=state, error=error, **DELIVERY)
     assert lines()[0]["level"] == level
-    assert (lines()[0]["handler"], lines()[0]["attempt"], lines()[0]["message"]) == ("erp", 1, "AAk")
+    assert (lines()[0]["handler"], lines()[0]["attempt"], lines()[0]["message"]) == ("erp", 1, 12)
     assert sample(desk, "postroom_deliveries_total", handler="erp", state=state) == 1
+
+
+def test_the_line_of_a_dead_letter_says_what_to_do_about_it(desk, lines):
+    desk.report.event("delivery", state="ready", error="HTTP 503", **DELIVERY)
+    desk.report.event("delivery", state="dead", error="HTTP 422", **DELIVERY)
+    assert [line["delivery"] for line in lines()] == [10, 10]
+    assert "remedy" not in lines()[0]
+    assert lines()[1]["remedy"] == "Mend the cause, then `postroom deliveries retry 10`."
 
 
 def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):

@@ -410,7 +410,25 @@ async def test_a_suspect_whose_attempts_ran_out_is_dead_without_running(dispatch
         await settled(journal, 1, "dead")
 
     assert handler.ran == []
-    assert OVERDRAWN in (await rows())[0]["error"]
+    assert (await rows())[0]["error"] == f"attempt 3 {OVERDRAWN}"
+
+
+async def test_a_suspect_is_not_said_to_have_died_more_often_than_it_did(
+    dispatching, *, journal, folder, clock, rows, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    handler = Scripted(Retry("no answer", after=60.0))
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
+        await until(lambda: len(handler.ran) == 1)
+    await clock.advance(60)
+    await crash(journal, clock, 1)
+
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
+        await settled(journal, 1, "dead")
+
+    assert len(handler.ran) == 1
+    assert (await rows())[0]["error"] == f"attempt 2 {OVERDRAWN}"
+    assert notes.named("delivery")[-1]["delivery"] == (await rows())[0]["id"]
 
 
 async def test_a_suspect_with_attempts_left_runs(dispatching, journal, folder, clock):
