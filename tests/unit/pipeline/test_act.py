@@ -74,6 +74,7 @@ async def test_a_failed_action_is_tried_again_alone_and_no_sooner_than_it_may(ac
     mail.acts.extend([Unavailable("Down.", status=503), "done"])
 
     async with acting() as actor:
+        await until(lambda: bool(mail.acted))  # before it was claimed it was just as ready
         await settled(journal, 1, "ready")
         turns = journal.calls["claim_actions"]
         await clock.advance(1)
