@@ -101,6 +101,7 @@ class App:
         self.report.event(
             "started", mailboxes=len(self.config.mailboxes), handlers=len(self.config.handlers), suspects=suspects
         )
+        self._say_what_is_watched()
         self._notifier.ready(self.chores.status())
 
     def _open_rooms(self) -> None:
@@ -158,6 +159,13 @@ class App:
         health.expect("rounds", max([ROUNDS_WITHIN, *(2 * poll for _, poll in found)]))
         self.rounds.replace(found)
 
+    def _say_what_is_watched(self) -> None:
+        for mailbox in self.config.mailboxes:
+            start = mailbox.start if isinstance(mailbox.start, str) else mailbox.start.isoformat()
+            self.report.event(
+                "watching", mailbox=mailbox.address, folders=list(mailbox.folders), poll=mailbox.poll, start=start
+            )
+
     async def _open_console(self) -> None:
         listen = self.config.console
         if listen is None:
@@ -212,6 +220,7 @@ class App:
         self._work_came()
         self._retire(old, new)
         self.report.event("reloaded", mailboxes=len(config.mailboxes), handlers=len(config.handlers))
+        self._say_what_is_watched()
 
     async def _change_watch(self, old: Generation, new: Generation) -> None:
         """Let the rounds under way end, then watch the new folders, or go on with the old ones if that fails."""

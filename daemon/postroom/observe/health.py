@@ -162,6 +162,7 @@ class Health:
             "phase": self.phase,
             "started_at": self._started_at.isoformat(),
             "problems": [_problem(trouble) for trouble in self.troubles.values()],
+            "notices": _notices(self.counts),
             "stuck": self.stuck(now),
             "mailboxes": [_folder(key, freshness, now) for key, freshness in self.folders.items()],
             "counts": dict(self.counts),
@@ -196,6 +197,15 @@ def _problem(trouble: Trouble) -> dict[str, Any]:
         "count": trouble.count,
         "fields": dict(trouble.fields),
     }
+
+
+def _notices(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """What waits for an operator though all works: each with `what` and `what_to_do`."""
+    dead = counts.get("deliveries.dead", 0)
+    if not dead:
+        return []
+    what = "1 dead letter" if dead == 1 else f"{dead} dead letters"
+    return [{"what": what, "what_to_do": "`postroom deliveries list --dead` shows why.", "count": dead}]
 
 
 def _folder(key: tuple[str, str], freshness: Freshness, now: float) -> dict[str, Any]:

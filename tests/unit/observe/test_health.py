@@ -1,6 +1,8 @@
 import asyncio
 import json
 
+import pytest
+
 from postroom.errors import Forbidden
 from postroom.observe.health import problem_id
 
@@ -111,3 +113,12 @@ def test_a_snapshot_is_json_and_holds_no_secret(health):
     health.problem("token default", "said client_secret=s3cr3t", {"token": "s3cr3t", "at": object()})
     health.problem("handler x", asyncio.CancelledError(), {})
     assert "s3cr3t" not in json.dumps(health.snapshot())
+
+
+@pytest.mark.parametrize(("dead", "words"), [(0, []), (1, ["1 dead letter"]), (3, ["3 dead letters"])])
+def test_dead_letters_are_noticed_without_making_the_daemon_ill(health, dead, words):
+    health.counts = {"deliveries.dead": dead}
+    snapshot = health.snapshot()
+    assert [notice["what"] for notice in snapshot["notices"]] == words
+    assert all("postroom deliveries list --dead" in notice["what_to_do"] for notice in snapshot["notices"])
+    assert snapshot["status"] == "ok"

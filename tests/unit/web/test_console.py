@@ -18,6 +18,7 @@ def snapshot(**changes):
         "phase": "running",
         "started_at": TIME,
         "problems": [],
+        "notices": [],
         "stuck": [],
         "mailboxes": [],
         "counts": {},
@@ -165,3 +166,11 @@ def test_an_age_is_said_in_one_unit(seconds, text):
 
 def test_the_page_of_an_idle_daemon_renders():
     assert "No folder is watched." in render(snapshot())
+
+
+def test_the_page_says_what_waits_for_an_operator():
+    notice = {"what": "3 dead letters", "what_to_do": "`postroom deliveries list --dead` shows why.", "count": 3}
+    assert "<strong>3 dead letters:</strong> `postroom deliveries list --dead` shows why." in render(
+        snapshot(notices=[notice])
+    )
+    assert "dead letter" not in render(snapshot())
