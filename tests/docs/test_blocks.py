@@ -29,15 +29,25 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^( *)```(\w+)(?: +(\S+))?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 MINIMAL = {
-    "tenant": {"tenant_id": "contoso.example", "client_id": "an app", "credential": {"client_secret": "a secret"}},
+    "tenant": {
+        "tenant_id": "contoso.example",
+        "client_id": "22222222-2222-2222-2222-222222222222",
+        "credential": {"client_secret": "a secret"},
+    },
     "mailboxes": [{"address": "a@contoso.example", "rules": [{"handle": "log"}]}],
 }
 ENVIRONMENT = {
     "AZURE_TENANT_ID": "contoso.example",
-    "AZURE_CLIENT_ID": "an app",
+    "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
     "AZURE_CLIENT_SECRET": "a secret",
     "CREDENTIALS_DIRECTORY": "/run/credentials/postroom.service",
 }
+FILLED_IN = {
+    "YOUR-TENANT-ID": "contoso.example",
+    "YOUR-APPLICATION-ID": "22222222-2222-2222-2222-222222222222",
+}
+"""What a page asks its reader to put in the place of these words."""
+
 ON_THE_READERS_MACHINE = {"PR037"}
 """Files that a page names are not here."""
 
@@ -61,6 +71,12 @@ def blocks_of(page):
         yield Block(page, line, found[2], found[3] or "", textwrap.dedent(found[4]))
 
 
+def filled_in(text):
+    for words, value in FILLED_IN.items():
+        text = text.replace(words, value)
+    return text
+
+
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
@@ -72,7 +88,7 @@ def written(language, *words):
 
 def whole(block):
     """Put a fragment where it belongs in a whole configuration."""
-    part = yaml.safe_load(block.text)
+    part = yaml.safe_load(filled_in(block.text))
     if block.word == "when":
         part = {"when": part["when"], "handle": "log"}
     if block.word in ("rule", "when"):

@@ -18,7 +18,7 @@ RULES = f"mailboxes: [{{address: {MAILBOX}, poll: 1s, rules: [{{handle: log}}]}}
 BAD = """\
 version: 2
 journal: nowhere
-tenant: {tenant_id: t, client_id: c, credential: {managed_identity: true}}
+tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {managed_identity: true}}
 mailboxes: [{address: a@b.example, pol: 1s, rules: [{handle: logg}]}]
 """
 
@@ -27,7 +27,9 @@ async def test_a_wrong_configuration_ends_each_command_with_78_and_all_of_its_pr
     config = tmp_path / "postroom.yaml"
     config.write_text(BAD)
     ended = await command("run", "-c", config)
-    asked = [await invoke(*each, "-c", config) for each in (["check"], ["token"], ["messages", "list"])]
+    asked = [await invoke(*each, "-c", config) for each in (["check"], ["token"])]
+    listed = await invoke("messages", "list", "-c", config)
+    assert (listed.code, "PR026" in listed.text, "PR013" in listed.text) == (78, True, False)
     for each in (ended, *asked):
         assert each.code == 78
         for problem in ("PR013", "PR026", "PR010", "PR041"):

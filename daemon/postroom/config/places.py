@@ -9,12 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from postroom.config.fields import refuse
+from postroom.config.fields import NonEmpty, refuse
 from postroom.config.problems import Id
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_ADDRESS = re.compile(r"[^@\s/?#%]{1,64}@[^@\s/?#%]{1,255}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_GUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_DOMAIN = r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+"
+_ADDRESS = re.compile(r"[^@\s/?#%]{1,64}@[^@\s/?#%]{1,255}|" + _GUID)
 
 
 def _address(text: str) -> str:
@@ -28,6 +30,40 @@ def _address(text: str) -> str:
 
 MailboxAddress = Annotated[str, AfterValidator(_address)]
 """An SMTP address, or the object id of the user."""
+
+
+def with_braces(text: str) -> str:
+    """Refuse ``$NAME``: a shell would put the variable in, and here it would be taken as it stands."""
+    if re.fullmatch(r"\$[A-Za-z_][A-Za-z0-9_]*", text):
+        refuse(Id.BAD_VARIABLE, "this is no variable as it stands; write it with braces, ${{NAME}}")
+    return text
+
+
+def _tenant_id(text: str) -> str:
+    if not re.fullmatch(f"{_GUID}|{_DOMAIN}", text):
+        refuse(
+            Id.BAD_ID,
+            "{value} is no directory id; write the Directory (tenant) ID of the app registration's overview, or a "
+            "domain of the tenant such as contoso.onmicrosoft.com",
+        )
+    return text
+
+
+def _client_id(text: str) -> str:
+    if not re.fullmatch(_GUID, text):
+        refuse(
+            Id.BAD_ID,
+            "{value} is no application id; write the Application (client) ID of the app registration's overview, "
+            "which looks like 22222222-2222-2222-2222-222222222222",
+        )
+    return text
+
+
+TenantId = Annotated[NonEmpty, AfterValidator(with_braces), AfterValidator(_tenant_id)]
+"""The GUID of a directory, or one of its domains."""
+
+ClientId = Annotated[NonEmpty, AfterValidator(with_braces), AfterValidator(_client_id)]
+"""The GUID of an app or of a managed identity."""
 
 
 def _folder(text: str) -> str:

@@ -51,6 +51,7 @@ class Id(enum.StrEnum):
     UNKNOWN_AUTHORITY = "PR036"
     FILE_MISSING = "PR037"
     SECRET_EXPOSED = "PR038"  # noqa: S105 - the name of a problem
+    BAD_ID = "PR039"
 
     UNKNOWN_HANDLER_CLASS = "PR040"
     UNKNOWN_HANDLER = "PR041"

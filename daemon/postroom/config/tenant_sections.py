@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from postroom.config.fields import NonEmpty, Section, refuse
-from postroom.config.places import BaseUrl, ProxyUrl
+from postroom.config.places import BaseUrl, ClientId, ProxyUrl, TenantId, with_braces
 from postroom.config.problems import Id, suggestion
 from postroom.tenant import CLOUDS
 
@@ -43,7 +43,7 @@ def _named_cloud(value: Any) -> Any:
 class ManagedIdentitySection(Section):
     """A user-assigned managed identity."""
 
-    client_id: NonEmpty | None = None
+    client_id: ClientId | None = None
     """Client id of the identity; left out, it is the system-assigned one."""
 
 
@@ -59,10 +59,15 @@ CREDENTIALS = ("client_secret", "client_secret_file", "certificate_file", "feder
 _CERTIFICATE_ONLY = ("passphrase", "passphrase_file", "send_chain")
 
 
+def _secret_with_braces(secret: SecretStr) -> SecretStr:
+    with_braces(secret.get_secret_value())
+    return secret
+
+
 class CredentialSection(Section):
     """How the app proves itself: exactly one of the five, and what belongs to a certificate."""
 
-    client_secret: SecretStr | None = None
+    client_secret: Annotated[SecretStr, AfterValidator(_secret_with_braces)] | None = None
     """The client secret itself; better a file, or a variable as in `${NAME}`."""
     client_secret_file: Path | None = None
     """File with the client secret, read again when it changes; relative to this file."""
@@ -111,9 +116,9 @@ class TenantSection(Section):
         ),
     ] = None
     """`global` (the default), `usgov` (GCC High, L4), `usgov-dod` (L5), `china`, or endpoints of your own."""
-    tenant_id: NonEmpty | None = None
+    tenant_id: TenantId | None = None
     """The directory (tenant) id, or a domain of the tenant."""
-    client_id: NonEmpty | None = None
+    client_id: ClientId | None = None
     """The application (client) id of the app registration."""
     credential: CredentialSection | None = None
     """How the app proves itself."""

@@ -11,7 +11,9 @@ from postroom.config import Config, parse
 from postroom.errors import ConfigError, HandlerError, Problem
 from postroom.plugin import Context, Done, Handler, Message, Options, Outcome
 
-TENANT = "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+TENANT = (
+    "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {client_secret: s}}\n"
+)
 MAILBOX = "mailboxes:\n  - {address: a@b.example, rules: [{handle: log}]}\n"
 
 

@@ -13,7 +13,8 @@ from postroom.cli.main import run
 from postroom.errors import ExitCode, PostroomError, Problem
 
 GOOD = (
-    "tenant: {tenant_id: t, client_id: c, credential: {managed_identity: true}}\n"
+    "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+    "credential: {managed_identity: true}}\n"
     "mailboxes: [{address: a@b.example, rules: [{handle: log}]}]\n"
 )
 

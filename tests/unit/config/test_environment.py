@@ -52,7 +52,8 @@ def test_a_variable_with_a_slip_is_guessed(problems):
 
 def test_the_value_of_a_variable_is_never_shown(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, scope: '${SECRET}', credential: {client_secret: ['${SECRET}']}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "scope: '${SECRET}', credential: {client_secret: ['${SECRET}']}}\n"
         "log: {level: '${SECRET}'}\n"
         "console: {listen: '${SECRET}'}\n"
         "journal: '${SECRET}'\n"
@@ -67,7 +68,8 @@ def test_the_value_of_a_variable_is_never_shown(problems):
 
 
 def test_a_literal_secret_is_never_shown(problems):
-    text = "tenant: {tenant_id: t, client_id: c, credential: {client_secret: [hunter2]}}\nmailboxes: []\n"
+    text = "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+    "credential: {client_secret: [hunter2]}}\nmailboxes: []\n"
     assert "hunter2" not in "".join(map(str, problems(text)))
 
 

@@ -40,8 +40,9 @@ def test_an_option_may_be_nothing_on_purpose(full):
 
 
 def test_every_wrong_option_is_reported_at_its_place(problems):
-    text = "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n" + declared(
-        "{use: save_files, with: {patern: x, copies: 0, pattern: a/b}}"
+    text = (
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n" + declared("{use: save_files, with: {patern: x, copies: 0, pattern: a/b}}")
     )
     assert [(problem.path, problem.id) for problem in problems(text)] == [
         ("handlers.archive.with.directory", Id.MISSING_SETTING),
@@ -59,7 +60,8 @@ def test_the_directory_of_the_file_is_where_classes_are_looked_for(full, tmp_pat
         return handlers["log"]
 
     parse(
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n" + declared("{use: './my.py:Mine'}"),
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n" + declared("{use: './my.py:Mine'}"),
         "x.yaml",
         look,
         (),
@@ -98,8 +100,9 @@ def test_a_handlers_secret_that_everybody_can_read_is_a_warning(full, secret_fil
 
 
 def test_a_handlers_secret_that_is_missing_is_an_error(problems):
-    text = "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n" + declared(
-        "{use: save_files, with: {directory: /srv, secret_file: key}}"
+    text = (
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n" + declared("{use: save_files, with: {directory: /srv, secret_file: key}}")
     )
     (problem,) = problems(text)
     assert (problem.id, problem.path) == (Id.FILE_MISSING, "handlers.archive.with.secret_file")
@@ -111,7 +114,8 @@ def test_an_installed_handler_that_cannot_be_imported_says_why(tmp_path):
 
     with pytest.raises(ConfigError) as caught:
         parse(
-            "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n" + declared("{use: log}"),
+            "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+            "credential: {client_secret: s}}\n" + declared("{use: log}"),
             "x.yaml",
             broken,
             ["log"],

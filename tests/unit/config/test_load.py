@@ -14,7 +14,9 @@ from postroom.config.problems import Id
 from postroom.errors import ConfigError, HandlerError, Problem
 from postroom.plugin import Handler
 
-TENANT = "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+TENANT = (
+    "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {client_secret: s}}\n"
+)
 MAILBOX = "mailboxes: [{address: a@b.example, rules: [{handle: log}]}]\n"
 
 

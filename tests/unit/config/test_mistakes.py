@@ -73,7 +73,8 @@ def test_problems_come_in_the_order_of_the_file(find, handlers):
 
 def test_a_handler_named_by_a_slip_is_not_called_unused(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         "handlers: {archive: {use: log}}\n"
         "mailboxes: [{address: a@b.example, rules: [{handle: archiv}]}]\n"
     )
@@ -82,7 +83,8 @@ def test_a_handler_named_by_a_slip_is_not_called_unused(problems):
 
 def test_a_handler_named_in_a_broken_rule_is_not_called_unused(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         "handlers: {archive: {use: log}, other: {use: log}}\n"
         "mailboxes: [{address: a@b.example, rules: [{handel: archive}]}]\n"
     )
@@ -94,7 +96,8 @@ def test_a_handler_named_in_a_broken_rule_is_not_called_unused(problems):
 
 def test_a_broken_handler_may_still_be_named(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         "handlers: {archive: {use: log, timeout: soon}}\n"
         "mailboxes: [{address: a@b.example, rules: [{handle: archive}]}]\n"
     )
@@ -103,7 +106,8 @@ def test_a_broken_handler_may_still_be_named(problems):
 
 def test_a_variable_that_is_not_set_has_no_echo(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: '${SECRET}'}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: '${SECRET}'}}\n"
         "mailboxes: [{address: '${ADDRESS}', poll: '${POLL}', rules: [{handle: '${HANDLER}'}]}]\n"
     )
     assert [(problem.id, problem.path) for problem in problems(text)] == [
@@ -116,7 +120,8 @@ def test_a_variable_that_is_not_set_has_no_echo(problems):
 
 def test_a_broken_element_of_a_list_does_not_shift_the_places_of_the_others(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         "mailboxes:\n"
         "  - just text\n"
         "  - address: a@b.example\n"

@@ -119,14 +119,15 @@ def test_a_rule_without_a_name_is_called_by_its_number(full):
 
 def test_a_name_that_a_nameless_rule_has_is_taken(problems):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         "mailboxes: [{address: a@b.example, rules: [{handle: log}, {name: rule 1, handle: log}]}]\n"
     )
     assert [problem.id for problem in problems(text)] == [Id.DUPLICATE_RULE]
 
 
 def test_a_rule_may_only_stop(full):
-    assert full("mailboxes: [{address: a@b.example, rules: [{when: {subject: "x*"}, stop: true}]}]\n").warnings == ()
+    assert full("mailboxes: [{address: a@b.example, rules: [{when: {subject: x*}, stop: true}]}]\n").warnings == ()
 
 
 @pytest.mark.parametrize("when", ["", "when: {all: [{}, {all: [{}]}]}, "])
@@ -140,7 +141,8 @@ def test_rules_behind_one_that_takes_all_and_stops_are_a_warning(full, when):
 )
 def test_a_malformed_pattern_is_a_problem(problems, pattern):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         f"mailboxes: [{{address: a@b.example, rules: [{{when: {{subject: '{pattern}'}}, handle: log}}]}}]\n"
     )
     assert [problem.id for problem in problems(text)] == [Id.BAD_PATTERN]
@@ -151,7 +153,8 @@ def test_a_malformed_pattern_is_a_problem(problems, pattern):
 )
 def test_a_condition_that_asks_nothing_is_a_problem(problems, text):
     found = problems(
-        "tenant: {tenant_id: t, client_id: c, credential: {client_secret: s}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: s}}\n"
         f"mailboxes: [{{address: a@b.example, rules: [{{when: {text}, handle: log}}]}}]\n"
     )
     assert [problem.severity for problem in found] == ["error"]

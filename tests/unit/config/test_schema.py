@@ -101,7 +101,11 @@ def test_the_example_is_right_by_the_schema(built_in):
 
 
 def test_the_example_stays_right_when_the_environment_is_put_in(built_in):
-    environ = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
+    environ = {
+        "AZURE_TENANT_ID": "t.example",
+        "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
+        "AZURE_CLIENT_SECRET": "s",
+    }
     tree = expanded(read(EXAMPLE.read_text(), Findings("")), environ, Findings(""))
     jsonschema.Draft7Validator(json_schema(built_in)).validate(plain(tree))
 
@@ -116,7 +120,12 @@ def example(built_in, **environ):
 
 
 def test_the_example_has_no_problem_and_no_warning(built_in):
-    config = example(built_in, AZURE_TENANT_ID="t", AZURE_CLIENT_ID="c", AZURE_CLIENT_SECRET="s")
+    config = example(
+        built_in,
+        AZURE_TENANT_ID="t.example",
+        AZURE_CLIENT_ID="22222222-2222-2222-2222-222222222222",
+        AZURE_CLIENT_SECRET="s",
+    )
     assert config.warnings == ()
     assert config.tenants["default"].cloud.name == "global"
     assert config.journal == f"sqlite:///{ROOT}/config/state/journal.db"
@@ -130,8 +139,8 @@ def test_the_example_runs_against_a_simulated_tenant_by_variables_alone(built_in
     authority.write_text("")
     config = example(
         built_in,
-        AZURE_TENANT_ID="t",
-        AZURE_CLIENT_ID="c",
+        AZURE_TENANT_ID="t.example",
+        AZURE_CLIENT_ID="22222222-2222-2222-2222-222222222222",
         AZURE_CLIENT_SECRET="s",
         POSTROOM_LOGIN="https://127.0.0.1:1",
         POSTROOM_GRAPH="https://127.0.0.1:2",
@@ -158,7 +167,8 @@ def test_an_editor_shows_the_mistake_too(validate, name):
 def test_an_editor_takes_a_variable_wherever_one_may_stand(validate):
     text = (
         "version: 1\n"
-        "tenant: {cloud: '${C}', tenant_id: '${T}', client_id: c, credential: {client_secret: '${S}'}}\n"
+        "tenant: {cloud: '${C}', tenant_id: '${T}', client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {client_secret: '${S}'}}\n"
         "limits: {in_flight: '${N}', drain: '${D:-30s}'}\n"
         "log: {level: '${LEVEL}'}\n"
         "handlers: {a: {use: save_files, with: {directory: '${DIR}', copies: '${N}'}}}\n"
@@ -169,7 +179,8 @@ def test_an_editor_takes_a_variable_wherever_one_may_stand(validate):
 
 def test_an_editor_takes_what_the_daemon_takes(validate):
     text = (
-        "tenant: {tenant_id: t, client_id: c, credential: {managed_identity: true}}\n"
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "credential: {managed_identity: true}}\n"
         "handlers: {a: {use: './my.py:Mine', with: {anything: [goes]}}}\n"
         "mailboxes:\n"
         "  - address: a@b.example\n"

@@ -9,8 +9,8 @@ from postroom.tenant import CLOUDS, Certificate, ClientSecret, FederatedToken, M
 
 REST = "mailboxes: [{address: a@b.example, rules: [{handle: log}]}]\n"
 AKS = {
-    "AZURE_TENANT_ID": "aks-tenant",
-    "AZURE_CLIENT_ID": "aks-client",
+    "AZURE_TENANT_ID": "aks.example",
+    "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
     "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.us/",
 }
 
@@ -26,11 +26,12 @@ def tenant(read):
 
 
 def with_credential(text):
-    return f"{{tenant_id: t, client_id: c, credential: {text}}}"
+    return f"{{tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {text}}}"
 
 
 def with_cloud(text):
-    return f"{{cloud: {text}, tenant_id: t, client_id: c, credential: {{client_secret: s}}}}"
+    ids = "tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222"
+    return f"{{cloud: {text}, {ids}, credential: {{client_secret: s}}}}"
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -105,7 +106,10 @@ def test_a_federated_token_may_be_readable_by_all_of_the_container(read, secret_
     assert config.warnings == ()
 
 
-@pytest.mark.parametrize(("text", "client_id"), [("true", ""), ("{client_id: u}", "u")])
+@pytest.mark.parametrize(
+    ("text", "client_id"),
+    [("true", ""), ("{client_id: 22222222-2222-2222-2222-222222222222}", "22222222-2222-2222-2222-222222222222")],
+)
 def test_a_managed_identity_needs_no_ids(tenant, text, client_id):
     made = tenant(f"{{credential: {{managed_identity: {text}}}}}")
     assert (made.credential, made.tenant_id) == (ManagedIdentity(client_id), "")
@@ -114,13 +118,17 @@ def test_a_managed_identity_needs_no_ids(tenant, text, client_id):
 def test_what_is_left_out_comes_from_workload_identity(tenant, secret_file):
     path = secret_file("token", 0o644)
     made = tenant("{}", AZURE_FEDERATED_TOKEN_FILE=str(path), **AKS)
-    assert (made.tenant_id, made.client_id) == ("aks-tenant", "aks-client")
+    assert (made.tenant_id, made.client_id) == ("aks.example", "22222222-2222-2222-2222-222222222222")
     assert (made.credential, made.cloud) == (FederatedToken(path), CLOUDS["usgov"])
 
 
 def test_what_is_written_wins_over_workload_identity(tenant):
     made = tenant(with_cloud("global"), AZURE_FEDERATED_TOKEN_FILE="/nowhere", **AKS)
-    assert (made.tenant_id, made.client_id, made.cloud) == ("t", "c", CLOUDS["global"])
+    assert (made.tenant_id, made.client_id, made.cloud) == (
+        "t.example",
+        "22222222-2222-2222-2222-222222222222",
+        CLOUDS["global"],
+    )
     assert made.credential == ClientSecret(Secret("s"))
 
 
@@ -146,13 +154,17 @@ def test_all_that_is_missing_is_reported(problems):
 
 def test_a_proxy_may_be_plain_http_and_ask_for_a_password(tenant):
     made = tenant(
-        "{tenant_id: t, client_id: c, proxy: 'http://u:p@proxy.example:3128', credential: {client_secret: s}}"
+        "{tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "proxy: 'http://u:p@proxy.example:3128', credential: {client_secret: s}}"
     )
     assert made.proxy == "http://u:p@proxy.example:3128"
 
 
 def test_the_password_of_a_malformed_proxy_is_not_shown(problems):
-    text = "tenant: {tenant_id: t, client_id: c, proxy: 'htp://u:hush@proxy', credential: {client_secret: s}}\n"
+    text = (
+        "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        "proxy: 'htp://u:hush@proxy', credential: {client_secret: s}}\n"
+    )
     (problem,) = problems(text + REST)
     assert problem.id == Id.BAD_URL
     assert "hush" not in str(problem)
@@ -160,7 +172,10 @@ def test_the_password_of_a_malformed_proxy_is_not_shown(problems):
 
 def test_the_scope_may_be_written_if_it_is_the_only_one(tenant):
     scope = "https://graph.microsoft.us/.default"
-    tenant(f"{{cloud: usgov, tenant_id: t, client_id: c, scope: {scope}, credential: {{client_secret: s}}}}")
+    tenant(
+        f"{{cloud: usgov, tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
+        f"scope: {scope}, credential: {{client_secret: s}}}}"
+    )
 
 
 @pytest.mark.parametrize("setting", ["client_secret_file", "certificate_file"])
@@ -188,15 +203,15 @@ def test_a_pipe_in_place_of_a_secret_does_not_hang(problems, tmp_path):
 
 
 def test_several_tenants_go_by_name(read):
-    one = "{tenant_id: t1, client_id: c, credential: {client_secret: s}}"
-    two = "{tenant_id: t2, client_id: c, credential: {client_secret: s}}"
+    one = "{tenant_id: t1.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {client_secret: s}}"
+    two = "{tenant_id: t2.example, client_id: 22222222-2222-2222-2222-222222222222, credential: {client_secret: s}}"
     config = read(
         f"tenants: {{one: {one}, two: {two}}}\n"
         "mailboxes:\n"
         "  - {address: a@b.example, tenant: two, rules: [{handle: log}]}\n"
         "  - {address: c@d.example, tenant: one, rules: [{handle: log}]}\n"
     )
-    assert {name: each.tenant_id for name, each in config.tenants.items()} == {"one": "t1", "two": "t2"}
+    assert {name: each.tenant_id for name, each in config.tenants.items()} == {"one": "t1.example", "two": "t2.example"}
     assert [mailbox.tenant for mailbox in config.mailboxes] == ["two", "one"]
 
 
