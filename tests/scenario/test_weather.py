@@ -30,6 +30,8 @@ FAULTS = {
     "answer cut short": Fault(Truncated(), path="*/delta*", count=2),
     "gateway's HTML page": Fault(HtmlPage(), path="/v1.0/*", count=2),
     "empty body": Fault(EmptyBody(), path="*/delta*", count=2),
+    "empty answer to a change": Fault(EmptyBody(), method="PATCH", count=2),
+    "empty answer to a move": Fault(EmptyBody(), path="*/move", count=2),
     "conflict on a write": Fault(GraphAnswer(409, "ErrorIrresolvableConflict"), method="PATCH", count=2),
     "mailbox on the move": Fault(GraphAnswer(503, "ErrorMailboxMoveInProgress"), path="/v1.0/*", count=1),
 }
@@ -44,6 +46,8 @@ async def test_every_mail_is_handled_through(name, daemon, tenant, tmp_path):
         await running.until_counts(messages=12, deliveries_done=12, actions_done=12)
     assert tenant.faults.injected
     assert len(list((tmp_path / "saved").iterdir())) == 12
+    mails = tenant.state.mailbox(MAILBOX).messages.values()
+    assert {(mail.folder.display_name, mail.is_read) for mail in mails} == {("Done", True)}
 
 
 async def test_an_outage_of_the_login_host_at_start_delays_and_loses_nothing(daemon, tenant):

@@ -58,7 +58,7 @@ class Actions:
             return GONE
         wanted = changes(state, actions)
         if wanted.patch:
-            await self._send("PATCH", self._urls.message(message_id), "changing", dumps(wanted.patch))
+            await self._change("PATCH", self._urls.message(message_id), "changing", dumps(wanted.patch))
         done = [*wanted.notes, *await self._place(message_id, state, wanted)]
         return ", ".join(done) or NOTHING
 
@@ -79,7 +79,7 @@ class Actions:
         """Move; a 404 may be the folder's, so its id is looked up again before the next try."""
         body = dumps({"destinationId": folder_id})
         try:
-            await self._send("POST", self._urls.move(message_id), "moving", body, repeatable=False)
+            await self._change("POST", self._urls.move(message_id), "moving", body, repeatable=False)
         except NotFound:
             self._folders.forget(folder_id)
             raise
@@ -97,9 +97,14 @@ class Actions:
             raise
         return decode(WireState, body, doing=doing, mailbox=self._mailbox)
 
+    async def _change(self, method: str, url: str, verb: str, body: bytes, *, repeatable: bool = True) -> None:
+        """Write, and believe it only when Graph answers with the message: a proxy's empty 200 changed nothing."""
+        answer = await self._send(method, url, verb, body, repeatable=repeatable)
+        decode(WireState, answer, doing=f"{verb} a message of {self._mailbox}", mailbox=self._mailbox)
+
     async def _send(
         self, method: str, url: str, verb: str, body: bytes | None = None, *, repeatable: bool = True
-    ) -> None:
+    ) -> bytes:
         headers = {**self._headers, **_JSON} if body is not None else self._headers
         doing = f"{verb} a message of {self._mailbox}"
-        await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=repeatable))
+        return await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=repeatable))
