@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from postroom.cli.common import config_option, json_option, load, print_json, run_async
+from postroom.cli.common import config_option, counted, json_option, load, print_json, run_async
 from postroom.config import Config
 from postroom.config.problems import Id
 from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
@@ -47,6 +47,8 @@ def check_command(online: Online | None = None) -> click.Command:
             return ExitCode.CONFIG
         found = run_async(_tried(online, config)) if online is not None and try_it else []
         _show(path, (*config.warnings, *found), as_json, _summary(config))
+        if online is not None and try_it and not as_json and not _errors(found):
+            click.echo(f"{path}: {_answered(config)}")
         return _code(found)
 
     if online is not None:
@@ -80,12 +82,21 @@ def _summary(config: Config) -> str:
     rules = sum(len(mailbox.rules) for mailbox in config.mailboxes)
     mailboxes, handlers = len(config.mailboxes), len(config.handlers)
     return ", ".join(
-        f"{count} {noun if count == 1 else nouns}"
+        counted(count, noun, nouns)
         for count, noun, nouns in (
             (mailboxes, "mailbox", "mailboxes"),
             (rules, "rule", "rules"),
             (handlers, "handler", "handlers"),
         )
+    )
+
+
+def _answered(config: Config) -> str:
+    """Say what an online check without errors has tried."""
+    folders = sum(len(mailbox.folders) for mailbox in config.mailboxes)
+    return (
+        f"signed in to {', '.join(config.tenants)}; {counted(len(config.mailboxes), 'mailbox', 'mailboxes')}, "
+        f"{counted(folders, 'folder answers', 'folders answer')}"
     )
 
 
@@ -98,8 +109,8 @@ def _show(path: Path, problems: Sequence[Problem], as_json: bool, summary: str =
         # The place stands first, where editors and terminals look for it to jump there.
         line = str(problem) if problem.severity == "error" else f"{problem} (warning)"
         click.secho(escape(line), fg=_COLORS[problem.severity])
-    counted = f"{errors} errors, {len(problems) - errors} warnings"
-    click.echo(f"{path}: {counted}" if errors else f"{path}: ready ({summary}; {counted})")
+    found = f"{counted(errors, 'error', 'errors')}, {counted(len(problems) - errors, 'warning', 'warnings')}"
+    click.echo(f"{path}: {found}" if errors else f"{path}: ready ({summary}; {found})")
 
 
 async def _online(config: Config) -> list[Problem]:

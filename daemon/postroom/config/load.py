@@ -12,6 +12,7 @@ from postroom.config.checks import Names, check_mailboxes
 from postroom.config.environment import expanded
 from postroom.config.handlers import Lookup, Workshop, make_handlers
 from postroom.config.nodes import Node
+from postroom.config.place_checks import check_places
 from postroom.config.problems import Findings, Id, Place
 from postroom.config.rules import make_rules
 from postroom.config.sections import File, MailboxSection
@@ -71,6 +72,7 @@ def _config(
         raise ConfigError(findings.listed())
     tenants = make_tenants(shaped, environ, shop.directory, findings, path)
     handlers = make_handlers(shaped, shop)
+    check_places(shaped, shop.directory, findings)
     undeclared = check_mailboxes(shaped, _names(tree, tenants), shop)
     if findings.failed:
         raise ConfigError(findings.listed())

@@ -41,6 +41,9 @@ class Id(enum.StrEnum):
     BAD_VALUE = "PR024"
     EMPTY_RANGE = "PR025"
     BAD_JOURNAL = "PR026"
+    OPEN_CONSOLE = "PR027"
+    NO_JOURNAL_DIRECTORY = "PR028"
+    NO_JOURNAL_DRIVER = "PR029"
 
     TENANT_OR_TENANTS = "PR030"
     UNKNOWN_TENANT = "PR031"
@@ -82,6 +85,8 @@ class Id(enum.StrEnum):
 
 WARNINGS = frozenset(
     {
+        Id.OPEN_CONSOLE,
+        Id.NO_JOURNAL_DIRECTORY,
         Id.UNUSED_TENANT,
         Id.SECRET_EXPOSED,
         Id.UNUSED_HANDLER,

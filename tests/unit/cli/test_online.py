@@ -57,6 +57,7 @@ async def test_what_works_is_ready(config):
     assert await check(path) == (ExitCode.OK, [])
     people = await invoke("check", "-c", path, "--online")
     assert "ready (2 mailboxes, 2 rules, 1 handler; 0 errors, 0 warnings)" in people.out
+    assert "signed in to default; 2 mailboxes, 4 folders answer" in people.out
     assert people.err == ""
 
 

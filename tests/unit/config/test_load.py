@@ -85,7 +85,8 @@ def test_a_start_is_now_all_or_a_date(full, text, start):
         ("postgresql+psycopg://u:p@db/postroom", "postgresql+psycopg://u:p@db/postroom"),
     ],
 )
-def test_a_journal_starts_at_the_file(full, tmp_path, url, absolute):
+def test_a_journal_starts_at_the_file(full, tmp_path, monkeypatch, url, absolute):
+    monkeypatch.setattr("postroom.config.place_checks.find_spec", lambda driver: driver)
     assert full(f"journal: {url}\n").journal == absolute.format(here=tmp_path)
 
 
