@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from rich.text import Text
 from postroom import config
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews, open_journal
-from postroom.journal.records import MessageDetail
+from postroom.journal.records import DeliveryRecord, MessageDetail
 from postroom.model import DeliveryState
 from postroom.observe.redact import escape, escape_json
 from postroom.registry import HandlerRegistry
@@ -89,7 +89,20 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def _plain(cell: object) -> Text:
+    if isinstance(cell, datetime):
+        cell = when(cell)
     return Text("" if cell is None else escape(str(cell)))
+
+
+def when(moment: datetime) -> str:
+    """Say a time in UTC as every table does: ``2026-11-22 13:37:59Z``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def last_words(delivery: DeliveryRecord) -> str:
+    """Return what was last said of a delivery: why it was given up stands over the error that led there."""
+    given_up = delivery.state == DeliveryState.DISCARDED
+    return delivery.note if given_up and delivery.note else delivery.error or delivery.note
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

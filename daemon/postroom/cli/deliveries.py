@@ -13,6 +13,7 @@ from postroom.cli.common import (
     config_option,
     counted,
     json_option,
+    last_words,
     limit_option,
     print_json,
     run_async,
@@ -52,8 +53,16 @@ def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit
 
 
 def _row(each: DeliveryRecord) -> tuple[object, ...]:
-    words = each.error or each.note
-    return each.id, each.message_id, each.mailbox, each.subject, each.handler, each.state, each.attempt, words
+    return (
+        each.id,
+        each.message_id,
+        each.mailbox,
+        each.subject,
+        each.handler,
+        each.state,
+        each.attempt,
+        last_words(each),
+    )
 
 
 @deliveries.command()

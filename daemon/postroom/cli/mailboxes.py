@@ -31,6 +31,6 @@ def list_mailboxes(path: Path, as_json: bool) -> None:
 
 def _row(mailbox: MailboxRecord, folder: FolderRecord) -> tuple[object, ...]:
     waiting = mailbox.backlog.get("ready", 0) + mailbox.backlog.get("running", 0)
-    last = folder.last_round_at.isoformat(timespec="seconds") if folder.last_round_at else "never"
+    last = folder.last_round_at or "never"
     mode = folder.mode if folder.walk == "round" else f"{folder.mode}, first walk"
     return mailbox.address, folder.name, last, mode, waiting, mailbox.backlog.get("dead", 0), folder.last_error

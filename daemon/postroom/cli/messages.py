@@ -13,6 +13,7 @@ from postroom.cli.common import (
     config_option,
     find_messages,
     json_option,
+    last_words,
     limit_option,
     print_json,
     run_async,
@@ -51,11 +52,10 @@ def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int
 
 
 def _row(message: MessageRecord) -> tuple[object, ...]:
-    received = message.received_at.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
     became = ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
     if not message.dispatched:
         became = "was there before"
-    return message.id, received, message.mailbox, message.sender, message.subject, became or "no handler"
+    return message.id, message.received_at, message.mailbox, message.sender, message.subject, became or "no handler"
 
 
 @messages.command()
@@ -116,8 +116,8 @@ def _show(detail: MessageDetail) -> None:
 
 
 def _delivery(each: DeliveryRecord) -> tuple[object, ...]:
-    due = each.due_at.isoformat(sep=" ", timespec="seconds") if each.state == "ready" else ""
-    return each.id, each.handler, each.rule, each.state, each.attempt, due, each.error or each.note
+    due = each.due_at if each.state == "ready" else ""
+    return each.id, each.handler, each.rule, each.state, each.attempt, due, last_words(each)
 
 
 def _words(actions: tuple[MailAction, ...]) -> str:

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from postroom.cli.demo_daemon import program, shown
 from postroom.errors import ExitCode
 from postroom.simulator.listen import Place, parse_place
 from postroom.simulator.profiles import PROFILES
@@ -203,7 +204,7 @@ def _show(tenant: SimulatedTenant, file: Path) -> None:
     console.print("\nA configuration for it:\n", style="bold")
     console.print(Text(tenant.config_text()))
     console.print("It is also in a file, so in another terminal:\n", style="bold")
-    console.print(Text(f"  postroom run -c {file}"))
+    console.print(Text(f"  {shown(program())} run -c {file}"))
     console.print("\nSend it a mail:\n", style="bold")
     console.print(Text(f"  {_send_command(tenant)}"))
     console.print("\nCtrl-C stops it; nothing is kept.", style="dim")

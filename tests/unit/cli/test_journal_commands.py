@@ -93,3 +93,18 @@ def test_a_dead_letter_is_ready_again_after_retry_and_gone_after_discard(config,
 def test_mail_actions_read_as_in_the_configuration():
     said = _words((MarkRead(), Categorise(("To sort",)), MoveTo("Processed")))
     assert said == 'mark_read: true, categories: ["To sort"], move_to: "Processed"'
+
+
+def test_why_a_delivery_was_given_up_is_shown(config, capsys):
+    assert run(["deliveries", "discard", "1", "--reason", "sender wrote again", "-c", config]) == 0
+    for command in (["deliveries", "list"], ["messages", "show", "1"]):
+        assert run([*command, "-c", config]) == 0
+        assert "sender wrote again" in capsys.readouterr().out
+
+
+def test_tables_have_one_form_of_time(config, capsys):
+    for command in (["messages", "list"], ["messages", "show", "1"], ["mailboxes", "list"]):
+        assert run([*command, "-c", config]) == 0
+        told = capsys.readouterr().out
+        assert "2026-03-02 09:00:00Z" in told
+        assert "+00:00" not in told
