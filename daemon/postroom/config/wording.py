@@ -70,6 +70,28 @@ WORDS: Mapping[str, tuple[Id, str]] = {
 }
 
 
+ELSEWHERE: Mapping[str, str] = {
+    "type": "; write `use`",
+    "if": "; write `when`",
+    "match": "; write `when`",
+    **dict.fromkeys(
+        ("client_secret", "client_secret_file", "certificate_file", "federated_token_file", "managed_identity"),
+        "; it belongs under `credential`",
+    ),
+}
+"""What people write in the place of a setting that has another name or another place -> what to do instead."""
+
+
+def _meant(name: str, known: tuple[str, ...]) -> str:
+    """Say which setting is meant; a handler's own option is known by `use` and `with` beside it."""
+    elsewhere = ELSEWHERE.get(name, "")
+    wanted = elsewhere.partition("`")[2].rstrip("`")
+    if wanted in known:
+        return elsewhere
+    guess = suggestion(name, known)
+    return f"{guess}; an option of the handler belongs under `with`" if {"use", "with"} <= set(known) else guess
+
+
 def describe(error: ErrorDetails, node: Node, name: str, known: tuple[str, ...]) -> tuple[Id, str]:
     """Return the problem's id and text.
 
@@ -91,7 +113,7 @@ def describe(error: ErrorDetails, node: Node, name: str, known: tuple[str, ...])
         "name": name,
         "value": shown(node),
         "kind": _kind_of(node),
-        "guess": suggestion(name, known) if kind == "extra_forbidden" else _closest_choice(content, choices),
+        "guess": _meant(name, known) if kind == "extra_forbidden" else _closest_choice(content, choices),
         "message": _uncapitalised(error["msg"]),
     }
     return id_, without_values(re.sub(r"\{(\w+)\}", lambda found: str(texts.get(found[1], found[0])), sentence), node)

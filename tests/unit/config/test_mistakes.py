@@ -132,3 +132,17 @@ def test_a_broken_element_of_a_list_does_not_shift_the_places_of_the_others(prob
         (3, "mailboxes.0", Id.WRONG_KIND),
         (5, "mailboxes.1.poll", Id.POLL_TOO_FAST),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("tenant: {tenant_id: t.example, client_secret: s}\n", "it belongs under `credential`"),
+        ("handlers: {a: {type: log}}\n", "write `use`"),
+        ("handlers: {a: {use: log, directory: x}}\n", "an option of the handler belongs under `with`"),
+        ("mailboxes: [{address: a@b.example, rules: [{if: {}, handle: log}]}]\n", "write `when`"),
+    ],
+)
+def test_a_setting_in_the_wrong_place_is_sent_to_the_right_one(problems, text, advice):
+    (problem,) = [problem for problem in problems(text) if problem.id == Id.UNKNOWN_SETTING]
+    assert advice in problem.text
