@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import config_option, json_option, print_json, show_table
+from postroom.cli.common import config_option, counted, echo, json_option, print_json, show_table
 from postroom.config import load_console
 from postroom.errors import ExitCode, PostroomError
 
@@ -68,11 +68,16 @@ class Unanswered(PostroomError):
 
 
 FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale")
-PROBLEMS = ("id", "where", "what", "what_to_do", "since", "count")
 
 
 def _show(snapshot: dict[str, Any]) -> None:
     click.echo(f"{snapshot['status']} ({snapshot['phase']})")
     show_table("Folders", FOLDERS, [[each[column] for column in FOLDERS] for each in snapshot["mailboxes"]])
-    if snapshot["problems"]:
-        show_table("Problems", PROBLEMS, [[each[column] for column in PROBLEMS] for each in snapshot["problems"]])
+    for each in snapshot["problems"]:
+        click.echo()
+        echo(f"{each['where']}: {each['what']}")
+        echo(f"    what to do: {each['what_to_do']}")
+        echo(f"    since {each['since']}, {counted(each['count'], 'time', 'times')}, id {each['id']}")
+    dead = snapshot.get("counts", {}).get("deliveries.dead", 0)
+    if dead:
+        click.echo(f"\n{counted(dead, 'dead letter', 'dead letters')}: postroom deliveries list --dead")
