@@ -48,15 +48,15 @@ def clean(text: str, longest: int = LONGEST_ERROR) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def encode_message(message: Message) -> tuple[str, Message]:
+def encode_message(message: Message) -> tuple[bytes, Message]:
     """Return the snapshot as JSON, and the message as it will be read from it.
 
     Lone surrogates, which a stranger can send, become question marks.
     """
     try:
-        return _encode(message).decode(), message
+        return _encode(message), message
     except UnicodeEncodeError:
-        snapshot = _encode(_without_surrogates(msgspec.to_builtins(message))).decode()
+        snapshot = _encode(_without_surrogates(msgspec.to_builtins(message)))
         return snapshot, decode_message(snapshot)
 
 
@@ -70,7 +70,7 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def decode_message(snapshot: str) -> Message:
+def decode_message(snapshot: bytes | str) -> Message:
     """Return the message; raises JournalError when the snapshot is not one."""
     try:
         return _decode_message(snapshot)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -98,7 +99,7 @@ messages: Final = Table(
     _text("subject"),
     _text("sender"),
     _text("rules", nullable=True),
-    _text("snapshot", nullable=True),
+    Column("snapshot", LargeBinary),  # JSON in UTF-8, as it is encoded and decoded: text would be recoded both ways
     UniqueConstraint("mailbox_id", "graph_id"),
 )
 

@@ -66,7 +66,7 @@ def test_a_message_comes_out_as_it_went_in(message: Message) -> None:
 @given(messages(anything))
 def test_any_text_is_stored_and_readable(message: Message) -> None:
     text, stored = encode_message(message)
-    assert "\0" not in text
+    assert b"\0" not in text
     assert decode_message(text).received_at == message.received_at
     assert decode_message(text) == stored
 

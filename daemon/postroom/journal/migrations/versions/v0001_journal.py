@@ -91,7 +91,7 @@ def _messages() -> None:
         _text("subject"),
         _text("sender"),
         _text("rules", nullable=True),
-        _text("snapshot", nullable=True),
+        sa.Column("snapshot", sa.LargeBinary),
         sa.UniqueConstraint("mailbox_id", "graph_id"),
     )
 
