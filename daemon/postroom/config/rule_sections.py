@@ -27,9 +27,9 @@ def _size_comparison(value: Any) -> Any:
 
 
 def _comparison(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, dict):
         return value
-    found = _COMPARISON.fullmatch(value.strip())
+    found = _COMPARISON.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         refuse(Id.BAD_VALUE, '{value} is no limit; write a comparison such as ">10MB" or "<2d", or least: and most:')
     return {"least" if found[1][0] == ">" else "most": found[2]}
@@ -72,6 +72,8 @@ _Flag = Literal["flagged", "complete", "notFlagged"]
 
 
 def _true_is_flagged(value: Any) -> Any:
+    if value in ("yes", "on"):
+        refuse(Id.NOT_A_CHOICE, "{value} is text here; write true, flagged, complete or notFlagged")
     return "flagged" if value is True else value
 
 

@@ -73,6 +73,12 @@ class RetrySection(Section):
     """Upper limit of one wait."""
 
 
+def _retry(value: Any) -> Any:
+    if isinstance(value, int):
+        refuse(Id.WRONG_KIND, "must be a mapping; write {{attempts: 3}} with the number of runs")
+    return value
+
+
 class HandlerSection(Section):
     """A configured handler: a class with options, patience and limits."""
 
@@ -82,7 +88,7 @@ class HandlerSection(Section):
     """An installed handler, `package.module:Class`, or `./file.py:Class` relative to this file."""
     with_: dict[str, Any] = Field(alias="with", default_factory=dict)
     """The handler's own options; `postroom handlers show NAME` explains them."""
-    retry: RetrySection = RetrySection()
+    retry: Annotated[RetrySection, BeforeValidator(_retry)] = RetrySection()
     """What happens after a failed attempt."""
     timeout: Duration = written("1m")
     """Time limit of one attempt."""

@@ -50,7 +50,7 @@ class ManagedIdentitySection(Section):
 def _system_assigned(value: Any) -> Any:
     if value is True:
         return ManagedIdentitySection()
-    if value is False:
+    if value is False or not isinstance(value, dict):
         refuse(Id.BAD_VALUE, "managed_identity is true or {client_id: ...}; leave it out to use another credential")
     return value
 

@@ -146,3 +146,17 @@ def test_a_broken_element_of_a_list_does_not_shift_the_places_of_the_others(prob
 def test_a_setting_in_the_wrong_place_is_sent_to_the_right_one(problems, text, advice):
     (problem,) = [problem for problem in problems(text) if problem.id == Id.UNKNOWN_SETTING]
     assert advice in problem.text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("tenant: {credential: {managed_identity: yes}}\n", "managed_identity is true or {client_id: ...}"),
+        ("handlers: {a: {use: log, retry: 3}}\n", "write {attempts: 3}"),
+        ("mailboxes: [{address: a@b.example, rules: [{when: {size: 10}}]}]\n", "10 is no limit; write a comparison"),
+        ("mailboxes: [{address: a@b.example, rules: [{when: {age: 2d}}]}]\n", "'2d' is no limit; write a comparison"),
+        ("mailboxes: [{address: a@b.example, rules: [{then: {flag: yes}}]}]\n", "'yes' is text here; write true"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_told_the_right_one(problems, text, told):
+    assert [problem.text for problem in problems(text) if told in problem.text]
