@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, ValidationError, convert
 
 from postroom.graph.wire import WireAttachment, WireMessage, WirePage, WireRecipient
 from postroom.model import NOBODY, Address, Message
@@ -19,29 +19,38 @@ def entries(page: WirePage, mailbox: str, folder: str) -> tuple[Entry, ...]:
 
 def message(wire: WireMessage, mailbox: str, folder: str) -> Message | None:
     """Return the snapshot, or None without id or time of receipt, the two that nothing works without."""
-    received = wire.received_date_time
-    if received is None or not wire.id:
+    if wire.received_at is None or not wire.id:
         return None
-    sender = _address(wire.from_)
+    wire.mailbox, wire.folder = mailbox, folder
+    wire.received_at, wire.sent_at = _utc(wire.received_at), wire.sent_at and _utc(wire.sent_at)
+    if wire.importance and not wire.categories:
+        try:
+            return convert(wire, Message, from_attributes=True)
+        except ValidationError:
+            pass  # something is missing or null: what follows is slower and fills it in
+    return _with_gaps(wire, wire.id, wire.received_at)
+
+
+def _with_gaps(wire: WireMessage, message_id: str, received_at: datetime) -> Message:
     return Message(
-        id=wire.id,
-        mailbox=mailbox,
-        folder=folder,
-        received_at=received if received.tzinfo is not None else received.replace(tzinfo=UTC),
-        sent_at=_aware(wire.sent_date_time),
+        id=message_id,
+        mailbox=wire.mailbox,
+        folder=wire.folder,
+        received_at=received_at,
+        sent_at=wire.sent_at,
         internet_message_id=wire.internet_message_id or "",
         conversation_id=wire.conversation_id or "",
         subject=wire.subject or "",
-        sender=sender,
-        sent_from=sender if wire.sender == wire.from_ else _address(wire.sender),
-        to=_addresses(wire.to_recipients or None),
-        cc=_addresses(wire.cc_recipients),
+        sender=_address(wire.sender),
+        sent_from=_address(wire.sent_from),
+        to=_addresses(wire.to or None),
+        cc=_addresses(wire.cc),
         reply_to=_addresses(wire.reply_to),
         importance=wire.importance or "normal",
         categories=tuple(name for name in wire.categories if name) if wire.categories else (),
         is_read=wire.is_read is True,
         has_attachments=wire.has_attachments is True,
-        preview=wire.body_preview or "",
+        preview=wire.preview or "",
     )
 
 
@@ -68,7 +77,7 @@ def _entry(wire: WireMessage, mailbox: str, folder: str) -> Entry:
 
 def _is_partial(wire: WireMessage) -> bool:
     """An updated message may come with only what changed (delta-query-overview docs): rules must not judge that."""
-    return wire.subject is UNSET or wire.to_recipients is UNSET or wire.has_attachments is UNSET
+    return wire.subject is UNSET or wire.to is UNSET or wire.has_attachments is UNSET
 
 
 def _kind(odata_type: str) -> Literal["file", "item", "reference"]:
@@ -78,9 +87,9 @@ def _kind(odata_type: str) -> Literal["file", "item", "reference"]:
     return "reference" if lowered.endswith("referenceattachment") else "file"
 
 
-def _aware(moment: datetime | None) -> datetime | None:
+def _utc(moment: datetime) -> datetime:
     """Graph's times are UTC even without saying so (message resource docs)."""
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _address(recipient: WireRecipient | None) -> Address:

@@ -19,9 +19,19 @@ class WireEmail(Struct, gc=False):
 
 
 class WireRecipient(Struct, gc=False, rename="camel"):
-    """recipient."""
+    """recipient. Its properties are what `model.Address` is made of; they raise AttributeError where there is none."""
 
     email_address: WireEmail | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name shown beside the address."""
+        return self.email_address.name  # type: ignore[union-attr] # see above
+
+    @property
+    def address(self) -> str | None:
+        """The address."""
+        return self.email_address.address  # type: ignore[union-attr] # see above
 
 
 class WireFlag(Struct, gc=False, rename="camel"):
@@ -31,17 +41,23 @@ class WireFlag(Struct, gc=False, rename="camel"):
 
 
 class WireMessage(Struct, gc=False, rename="camel"):
-    """message, as `$select` asks for it; UNSET where a partial update leaves a field out."""
+    """message, as `$select` asks for it; UNSET where a partial update leaves a field out.
+
+    The attributes are called as in `model.Message`, so that msgspec can make one of the other. `mailbox` and `folder`
+    are not Graph's: whoever asked for the message fills them in.
+    """
 
     id: str | None = None
+    mailbox: str = ""
+    folder: str = ""
     removed: dict[str, Any] | None = field(name="@removed", default=None)
-    received_date_time: datetime | None = None
-    sent_date_time: datetime | None = None
+    received_at: datetime | None = field(name="receivedDateTime", default=None)
+    sent_at: datetime | None = field(name="sentDateTime", default=None)
     subject: str | UnsetType | None = UNSET
-    from_: WireRecipient | None = field(name="from", default=None)
-    sender: WireRecipient | None = None
-    to_recipients: list[WireRecipient | None] | UnsetType | None = UNSET
-    cc_recipients: list[WireRecipient | None] | None = None
+    sender: WireRecipient | None = field(name="from", default=None)
+    sent_from: WireRecipient | None = field(name="sender", default=None)
+    to: list[WireRecipient | None] | UnsetType | None = field(name="toRecipients", default=UNSET)
+    cc: list[WireRecipient | None] | None = field(name="ccRecipients", default=None)
     reply_to: list[WireRecipient | None] | None = None
     internet_message_id: str | None = None
     conversation_id: str | None = None
@@ -49,8 +65,7 @@ class WireMessage(Struct, gc=False, rename="camel"):
     categories: list[str | None] | None = None
     is_read: bool | None = None
     has_attachments: bool | UnsetType | None = UNSET
-    body_preview: str | None = None
-    parent_folder_id: str | None = None
+    preview: str | None = field(name="bodyPreview", default=None)
 
 
 class WirePage(Struct, gc=False):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from postroom.errors import Unavailable
 from postroom.graph.decode import decode, decode_message, decode_page
-from postroom.graph.snapshot import entries, file_info, message
+from postroom.graph.snapshot import _with_gaps, entries, file_info, message
 from postroom.graph.tolerant import repair
 from postroom.graph.wire import WireAttachments, WireFolders
 from postroom.model import Address
@@ -36,6 +36,9 @@ FULL = {
     "parentFolderId": "F1",
     "somethingNew": {"deep": [1, 2, {}]},
 }
+
+
+WHOLE = {**FULL, "toRecipients": FULL["toRecipients"][:1], "replyTo": [], "categories": []}
 
 
 def page(*messages, **links):
@@ -68,6 +71,34 @@ def test_a_message_is_read_whole():
 def test_any_field_may_be_null(name):
     (entry,) = read(page({**FULL, name: None}))
     assert entry.message is not None
+
+
+odd = st.none() | st.sampled_from(
+    [
+        "",
+        "2026-03-01T12:00:00",
+        [],
+        [None],
+        [{}],
+        [{"emailAddress": {"name": None}}],
+        {"emailAddress": {"name": "A"}},
+        ["Red"],
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(set(WHOLE) - {"id", "receivedDateTime"})), odd))
+def test_a_message_is_the_same_whether_it_has_gaps_or_not(changes):
+    wire = decode_message(json.dumps({**WHOLE, **changes}).encode())
+    found = message(wire, "a@b", "Inbox")
+    assert found == _with_gaps(wire, wire.id, wire.received_at)
+    assert found.sent_at is None or found.sent_at.tzinfo is not None
+
+
+def test_a_message_without_gaps_is_made_in_one_step(monkeypatch):
+    monkeypatch.setattr("postroom.graph.snapshot._with_gaps", None)
+    (entry,) = read(page(WHOLE))
+    assert (entry.message.subject, entry.message.sender) == ("Invoice 7", Address("Ann", "ann@supplier.example"))
 
 
 @given(st.sampled_from(sorted(FULL)), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()))
