@@ -74,8 +74,8 @@ class Graph:
         self.exchanges = []
         self.caller = Caller("app", ALL_ROLES, None)
 
-    async def __call__(self, method, path, *, prefer=(), headers=None, body=None, data=None, judged=True):
-        """Ask; `judged` is False for a request that the published contract does not know."""
+    async def __call__(self, method, path, *, prefer=(), headers=None, body=None, data=None, unjudged=""):
+        """Ask; `unjudged` says why a judge by the published contract cannot judge this exchange."""
         url = path if path.startswith("http") else f"{self.root}/users/{ADDRESS}{path}"
         sent = dict(headers or {})
         if prefer:
@@ -86,7 +86,7 @@ class Graph:
         request = self.session.request(method, _verbatim(url), headers=sent, data=content, allow_redirects=False)
         async with request as got:
             answer = Answer(got.status, got.headers, await got.read())
-        if judged:
+        if not unjudged:
             self.exchanges.append(_exchange(method, url, sent, data, answer))
         return answer
 

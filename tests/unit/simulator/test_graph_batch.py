@@ -7,14 +7,15 @@ import pytest
 
 from postroom.simulator.graph import Caller
 from postroom.simulator.state import Limits
+from support.exchanges import REFUSED_BATCH
 
 ANN = "/users/ann@contoso.example"
 JSON = {"Content-Type": "application/json"}
 
 
-async def batch(graph, *requests, headers=None, judged=True):
+async def batch(graph, *requests, headers=None, unjudged=""):
     return await graph(
-        "POST", f"{graph.root}/$batch", body={"requests": list(requests)}, headers=headers, judged=judged
+        "POST", f"{graph.root}/$batch", body={"requests": list(requests)}, headers=headers, unjudged=unjudged
     )
 
 
@@ -80,7 +81,7 @@ async def test_a_delta_link_can_be_followed_in_a_batch(graph, ann, state):
 
 async def test_twenty_parts_are_served_and_not_one_more(graph):
     assert len(await answers(graph, *(get(str(n)) for n in range(20)))) == 20
-    answer = await batch(graph, *(get(str(n)) for n in range(21)), judged=False)
+    answer = await batch(graph, *(get(str(n)) for n in range(21)), unjudged=REFUSED_BATCH)
     assert (answer.status, answer.code) == (400, "MaximumValueExceeded")
 
 
@@ -137,25 +138,25 @@ async def test_what_depends_on_a_failure_is_not_carried_out(graph, ann):
 )
 async def test_a_batch_that_is_malformed_fails_as_a_whole(graph, ann, requests):
     before = list(ann.folders)
-    answer = await batch(graph, *requests, judged=False)
+    answer = await batch(graph, *requests, unjudged=REFUSED_BATCH)
     assert (answer.status, answer.code) == (400, "BadRequest")
     assert list(ann.folders) == before
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"requests": 1}', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_no_batch_is_refused(graph, data):
-    answer = await graph("POST", f"{graph.root}/$batch", data=data, judged=False)
+    answer = await graph("POST", f"{graph.root}/$batch", data=data, unjudged=REFUSED_BATCH)
     assert (answer.status, answer.code) == (400, "BadRequest")
 
 
 async def test_a_batch_in_a_batch_is_refused(graph):
     part = {"id": "1", "method": "POST", "url": "/$batch", "headers": JSON, "body": {"requests": []}}
-    found = await answers(graph, part, judged=False)
+    found = await answers(graph, part, unjudged=REFUSED_BATCH)
     assert found["1"]["status"] == 400
 
 
 async def test_a_batch_is_only_posted(graph):
-    assert (await graph("GET", f"{graph.root}/$batch", judged=False)).status == 405
+    assert (await graph("GET", f"{graph.root}/$batch", unjudged=REFUSED_BATCH)).status == 405
 
 
 async def test_each_part_needs_its_own_permission(graph):
@@ -167,11 +168,11 @@ async def test_each_part_needs_its_own_permission(graph):
 async def test_a_body_in_text_is_taken_as_it_is(graph, ann):
     mime = base64.b64encode(b"To: x@fabrikam.example\r\nSubject: x\r\n\r\nbody").decode()
     part = {"id": "1", "method": "POST", "url": f"{ANN}/messages", "headers": {"Content-Type": "text/plain"}}
-    found = await answers(graph, {**part, "body": mime}, judged=False)
+    found = await answers(graph, {**part, "body": mime}, unjudged=REFUSED_BATCH)
     assert (found["1"]["status"], found["1"]["body"]["subject"]) == (201, "x")
 
 
 async def test_a_json_body_is_json_even_when_it_is_text(graph):
     part = {"id": "1", "method": "POST", "url": f"{ANN}/mailFolders", "headers": JSON, "body": json.dumps({})}
-    found = await answers(graph, part, judged=False)
+    found = await answers(graph, part, unjudged=REFUSED_BATCH)
     assert found["1"]["status"] == 400

@@ -3,6 +3,7 @@
 import pytest
 
 from postroom.simulator.graph import Caller
+from support.exchanges import NOT_LISTED
 
 INBOX = "/mailFolders/inbox/messages/delta"
 BASIC = frozenset({"Mail.ReadBasic.All"})
@@ -108,6 +109,6 @@ async def test_the_china_cloud_has_no_change_tracking(graph, state):
 
 async def test_the_us_government_cloud_translates_no_ids(graph, state):
     state.cloud = "usgov"
-    answer = await graph("POST", "/translateExchangeIds", body={}, judged=False)
+    answer = await graph("POST", "/translateExchangeIds", body={}, unjudged=NOT_LISTED)
     assert code(answer) == (400, "BadRequest")
     assert (await graph("GET", INBOX)).status == 200

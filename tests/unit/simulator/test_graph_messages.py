@@ -6,6 +6,7 @@ import pytest
 from yarl import URL
 
 from postroom.simulator.graph import Caller
+from support.exchanges import NOT_LISTED
 
 ME = "ann@contoso.example"
 IMMUTABLE = 'IdType="ImmutableId"'
@@ -321,7 +322,7 @@ async def test_every_answer_carries_request_ids_and_errors_repeat_them(graph):
     [("DELETE", "/messages", 405), ("GET", "/nonsense", 400), ("PUT", "/sendMail", 405), ("GET", "", 400)],
 )
 async def test_what_graph_does_not_have_is_refused_in_its_error_shape(graph, method, path, status):
-    answer = await graph(method, path, judged=False)
+    answer = await graph(method, path, unjudged=NOT_LISTED)
     assert answer.status == status
     assert answer.code
 

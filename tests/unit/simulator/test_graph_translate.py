@@ -2,6 +2,8 @@
 
 import pytest
 
+from support.exchanges import NOT_LISTED
+
 
 @pytest.fixture
 def stored(state, ann):
@@ -10,7 +12,7 @@ def stored(state, ann):
 
 async def translate(graph, ids, source="restId", target="restImmutableEntryId"):
     body = {"inputIds": ids, "sourceIdType": source, "targetIdType": target}
-    return await graph("POST", "/translateExchangeIds", body=body, judged=False)
+    return await graph("POST", "/translateExchangeIds", body=body, unjudged=NOT_LISTED)
 
 
 async def test_ids_are_translated_there_and_back(graph, ann, stored):
@@ -45,4 +47,4 @@ async def test_a_thousand_ids_are_translated_at_once_and_not_one_more(graph, ann
 )
 async def test_what_cannot_be_translated_is_refused(graph, change):
     body = {"inputIds": [], "sourceIdType": "restId", "targetIdType": "ewsId", **change}
-    assert (await graph("POST", "/translateExchangeIds", body=body, judged=False)).status == 400
+    assert (await graph("POST", "/translateExchangeIds", body=body, unjudged=NOT_LISTED)).status == 400

@@ -26,15 +26,19 @@ from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.server import SimulatedTenant
 from postroom.simulator.tls import make_client_certificate
+from support.exchanges import keep
 
 ADDRESS = "invoices@contoso.example"
 MAIL = b"From: a@x.example\r\nTo: invoices@contoso.example\r\nSubject: Hello\r\nMessage-ID: <1@x.example>\r\n\r\nHi\r\n"
 
 
 @pytest.fixture
-async def tenant(tmp_path: Path) -> AsyncIterator[SimulatedTenant]:
-    async with SimulatedTenant(tmp_path, mailboxes=[ADDRESS, "support@contoso.example"]) as running:
+async def tenant(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[SimulatedTenant]:
+    exchanges: list[dict] = []
+    addresses = [ADDRESS, "support@contoso.example"]
+    async with SimulatedTenant(tmp_path, mailboxes=addresses, record=exchanges.append) as running:
         yield running
+    keep(exchanges, request.node.nodeid)
 
 
 def session(tenant: SimulatedTenant) -> aiohttp.ClientSession:
