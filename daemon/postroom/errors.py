@@ -16,6 +16,7 @@
     │   └── Refused              any other 4xx: our request is wrong
     ├── JournalError             the journal cannot be used                exit 74
     │   └── JournalLocked        another daemon holds it                   exit 75
+    ├── RuleError                a rule cannot be evaluated for this mail
     └── HandlerError             a handler could not do its work
         └── TemporaryError       ... now, but may later
 
@@ -208,6 +209,10 @@ class JournalLocked(JournalError):
     """Another daemon holds this journal."""
 
     exit_code = ExitCode.LOCKED
+
+
+class RuleError(PostroomError):
+    """A rule cannot be evaluated for a mail: its pattern takes too long."""
 
 
 class HandlerError(PostroomError):

@@ -7,9 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import regex
+
+from postroom.errors import RuleError
 from postroom.model import MailAction
 
 TextField = Literal["from", "to", "subject", "attachment", "importance", "category"]
+
+MATCH_LIMIT = 0.1
+"""Seconds a pattern may take: a stranger's subject must not hold up the daemon, however unwise the expression."""
 
 LONGEST_TEXT = 2_000
 """Characters of a header or subject that a pattern sees: a stranger decides how long they are."""
@@ -23,18 +29,31 @@ class Pattern:
     """
 
     source: str
-    compiled: re.Pattern[str]
+    compiled: regex.Pattern[str]
 
     @classmethod
     def parse(cls, source: str) -> Pattern:
-        """Compile `source`; raises re.error when it is a malformed regular expression."""
+        """Compile `source`; raises re.error when it is a malformed regular expression.
+
+        The dialect is that of Python's `re`; matching is done by `regex`, which knows a time limit.
+        """
         if len(source) > 1 and source.startswith("/") and source.endswith("/"):
-            return cls(source, re.compile(source[1:-1], re.IGNORECASE | re.DOTALL))
-        return cls(source, re.compile(rf"\A{fnmatch.translate(source)}", re.IGNORECASE))
+            re.compile(source[1:-1], re.IGNORECASE | re.DOTALL)
+            return cls(source, regex.compile(source[1:-1], regex.IGNORECASE | regex.DOTALL))
+        return cls(source, regex.compile(rf"\A{fnmatch.translate(source)}", regex.IGNORECASE))
 
     def matches(self, text: str) -> bool:
-        """Say whether `text` fits; only its first `LONGEST_TEXT` characters are looked at."""
-        return self.compiled.search(text[:LONGEST_TEXT]) is not None
+        """Say whether `text` fits; only its first `LONGEST_TEXT` characters are looked at.
+
+        Raises RuleError when that takes longer than `MATCH_LIMIT`.
+        """
+        try:
+            return self.compiled.search(text[:LONGEST_TEXT], timeout=MATCH_LIMIT) is not None
+        except TimeoutError as error:
+            raise RuleError(
+                f"The pattern {self.source!r} took longer than {MATCH_LIMIT:g} s on a text of this mail.",
+                remedy="Write it without nested repetition, such as (a+)+.",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,3 +75,17 @@ mailboxes:
     messages = tenant.state.mailbox(MAILBOX).messages.values()
     kept = [(each.categories, each.flag["flagStatus"]) for each in messages if each.folder.display_name == "Inbox"]
     assert sorted(kept) == [((), "flagged"), ((), "notFlagged"), (("Big",), "notFlagged")]
+
+
+async def test_a_subject_that_chokes_a_pattern_is_a_dead_letter_and_stops_nobody(daemon, tenant):
+    tenant.state.deliver_mime(MAILBOX, mail("a" * 60 + "b"))
+    tenant.state.deliver_mime(MAILBOX, mail("plain"))
+    text = f"""
+mailboxes:
+  - address: {MAILBOX}
+    poll: 1s
+    start: all
+    rules: [{{name: choking, when: {{not: {{subject: "/(a|aa)+$/"}}}}, handle: [log]}}]
+"""
+    async with daemon(text) as running:
+        await running.until_counts(messages=2, deliveries_dead=1, deliveries_done=1)

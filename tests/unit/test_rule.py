@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroom.errors import RuleError
 from postroom.rule import LONGEST_TEXT, Pattern
 
 
@@ -63,3 +64,9 @@ def test_a_glob_of_many_stars_is_answered_fast_however_the_text_was_chosen():
 
     assert not Pattern.parse("*a*a*a*a*a*a*a*a*b").matches("a" * 10_000_000)
     assert time.process_time() - started < 2.0
+
+
+def test_a_pattern_that_takes_too_long_is_an_error_and_no_standstill():
+    pattern = Pattern.parse("/(a|aa)+$/")
+    with pytest.raises(RuleError, match="took longer than"):
+        pattern.matches("a" * 60 + "b")

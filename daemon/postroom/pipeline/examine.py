@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from postroom.errors import GraphError, NotFound, Refused, Throttled
+from postroom.errors import GraphError, NotFound, Refused, RuleError, Throttled
 from postroom.model import Message
 from postroom.pipeline.limits import within
 from postroom.pipeline.route import as_matched, route
@@ -66,8 +66,15 @@ class Examiner:
         """Say what becomes of a message without reading more of it; None when that cannot be said."""
         if folder.walk == "full" and folder.floor is not None and message.received_at < folder.floor:
             return NewMessage(message, dispatch=False)
-        routing = route(message, self._rules, now)
+        try:
+            routing = route(message, self._rules, now)
+        except RuleError as error:
+            return self._beyond_rules(message, error)
         return None if routing.missing else NewMessage(message, self._as_matched(routing.matched))
+
+    def _beyond_rules(self, message: Message, error: RuleError) -> NewMessage:
+        """Make dead letters of a mail that a rule cannot be evaluated for, for every handler that might be meant."""
+        return NewMessage(message, self._as_matched(tuple(self._rules)), failure=str(error))
 
     def _as_matched(self, rules: tuple[Rule, ...]) -> tuple[MatchedRule, ...]:
         """Return what is stored of these rules; most mail matches as other mail did, and shares it."""
@@ -104,6 +111,9 @@ class Examiner:
                 if message is None:
                     return None
                 return self._at_once(folder, message, now) or await self._with_details(message, now)
+        except RuleError as error:
+            assert message is not None
+            return self._beyond_rules(message, error)
         except GraphError as error:
             if self._may_pass(entry.id, error):
                 raise
