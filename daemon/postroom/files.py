@@ -76,7 +76,8 @@ async def save_once(directory: Path, name: str, pieces: AsyncIterator[bytes]) ->
 
     The file appears whole or not at all. When it is there already with the same content, that one is the result; when
     the name holds other content, ``name (2)`` to ``name (100)`` are used, then a name with a part of the content's
-    hash. So a repeat makes no second copy. Raises OSError. A kill may leave a ``.postroom-*.part`` file behind.
+    hash. So a repeat makes no second copy. Raises OSError. A kill may leave a ``.postroom-*.part`` file behind and,
+    without hard links, an empty file under the name.
     """
     draft = _Draft(directory)
     try:
@@ -110,7 +111,7 @@ class _Draft:
         self.size = 0
 
     def open(self) -> None:
-        _make_directory(self.directory)
+        make_directory(self.directory)
         self.file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), "wb")
 
     def write(self, piece: bytes) -> None:
@@ -125,11 +126,10 @@ class _Draft:
         os.fsync(self.file.fileno())
         for candidate in _candidates(name, self.path):
             path = self.directory / candidate
-            if _claim(self.path, path):
-                _sync_directory(self.directory)
-                return Saved(path, self.size, new=True)
-            if _same_content(self.path, path):
-                return Saved(path, self.size, new=False)
+            new = _claim(self.path, path)
+            if new or _same_content(self.path, path):
+                sync_directory(self.directory)  # for one found too: whoever placed it may have died before this
+                return Saved(path, self.size, new=new)
         raise FileExistsError(errno.EEXIST, "every name for this content is taken by other content", name)
 
     def discard(self) -> None:
@@ -154,24 +154,32 @@ def _claim(temporary: Path, path: Path, link: Callable[[Path, Path], None] = os.
 
 
 def _claim_without_links(temporary: Path, path: Path) -> bool:
-    """Reserve the name with an empty file, then replace it: for FAT, some network shares and the like."""
+    """Reserve the name with an empty file, then replace it: for FAT, some network shares and the like.
+
+    A failure takes the reservation back; a kill between the two leaves the empty file behind.
+    """
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
     except FileExistsError:
         return False
-    temporary.replace(path)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 
-def _make_directory(directory: Path) -> None:
-    """Make it with its parents, each of them durable."""
+def make_directory(directory: Path) -> None:
+    """Make `directory` with its parents where missing, each of them durable. Blocking; raises OSError."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     for path in missing:
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make durable which names `directory` holds. Blocking; raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

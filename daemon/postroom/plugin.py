@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args,
 from pydantic import BaseModel, ConfigDict
 
 from postroom.errors import HandlerError, TemporaryError
-from postroom.files import Saved, safe_name, save_once
+from postroom.files import Saved, make_directory, safe_name, save_once, sync_directory
 from postroom.model import (
     Address,
     Body,
@@ -67,8 +67,10 @@ __all__ = [
     "Skip",
     "State",
     "TemporaryError",
+    "make_directory",
     "safe_name",
     "save_once",
+    "sync_directory",
 ]
 
 

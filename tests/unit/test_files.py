@@ -212,6 +212,12 @@ def test_a_file_system_without_hard_links_is_served_as_well(tmp_path, code):
     assert (tmp_path / "free").read_bytes() == b"x"
 
 
+def test_a_name_reserved_in_vain_is_free_again(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files._claim(tmp_path / "no part to move there", tmp_path / "free", refuse_links(errno.EPERM))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_not_mistaken_for_missing_hard_links(tmp_path):
     with pytest.raises(OSError, match="No space"):
         files._claim(tmp_path / "part", tmp_path / "free", refuse_links(errno.ENOSPC))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from postroom.plugin import HandlerError, Message, safe_name
+from postroom.plugin import HandlerError, Message, make_directory, safe_name
 
 LONGEST_VALUE = 80
 """Bytes of a placeholder's value: several fit into one name of 255 bytes."""
@@ -64,7 +64,7 @@ def make_fixed_part(template: Path) -> None:
             break
         fixed /= part
     try:
-        fixed.mkdir(parents=True, exist_ok=True)
+        make_directory(fixed)
     except OSError as error:
         raise HandlerError(
             f"Cannot make the directory {fixed}: {error.strerror}.",

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Literal
 
 from postroom.handlers.placement import Directory, directory_for, make_fixed_part, short_name
-from postroom.plugin import Context, Done, Handler, Message, Options, Outcome, TemporaryError, save_once
+from postroom.plugin import (
+    Context,
+    Done,
+    Handler,
+    Message,
+    Options,
+    Outcome,
+    TemporaryError,
+    make_directory,
+    save_once,
+    sync_directory,
+)
 
 
 class SaveMessageOptions(Options):
@@ -51,11 +62,26 @@ class SaveMessage(Handler[SaveMessageOptions]):
 async def _save_as_eml(directory: Path, message: Message, key: str, context: Context) -> Outcome:
     received = f"{message.received_at.astimezone(UTC):%Y-%m-%d %H%M%S}"
     name = f"{received} {short_name(message.subject, 'no subject')} {key[:12]}.eml"
-    if await asyncio.to_thread((directory / name).exists):
+    if await asyncio.to_thread(_is_saved, directory / name):
         return Done(note=f"{name} was there already")
+    await asyncio.to_thread(_free, directory / name)
     async with context.mime() as source:
         saved = await save_once(directory, name, _pieces(source))
     return Done(note=saved.path.name)
+
+
+def _is_saved(path: Path) -> bool:
+    """Say whether `path` is a file with content; what is empty, or a link, is not the mail.
+
+    Its bytes are not compared: the name has the delivery's key in it, and a repeat's MIME may be worded anew.
+    """
+    return path.is_file() and not path.is_symlink() and path.stat().st_size > 0
+
+
+def _free(path: Path) -> None:
+    """Remove an empty file: the name has the delivery's key in it, so it is what a killed `save_once` reserved."""
+    if path.is_file() and not path.is_symlink() and path.stat().st_size == 0:
+        path.unlink()
 
 
 async def _save_to_maildir(directory: Path, message: Message, key: str, context: Context) -> Outcome:
@@ -69,15 +95,15 @@ async def _save_to_maildir(directory: Path, message: Message, key: str, context:
 
 def _is_in_maildir(maildir: Path, name: str) -> bool:
     """Look in ``new``, and in ``cur`` where a reader adds flags to the name."""
-    if (maildir / "new" / name).exists():
+    if _is_saved(maildir / "new" / name):
         return True
-    return any(path.name.partition(":")[0] == name for path in (maildir / "cur").glob("*"))
+    return any(path.name.partition(":")[0] == name and _is_saved(path) for path in (maildir / "cur").glob("*"))
 
 
 def _deliver(source: Path, maildir: Path, name: str) -> None:
     """Write to ``tmp``, then move to ``new``: a reader sees the mail whole or not at all."""
     for part in ("tmp", "new", "cur"):
-        (maildir / part).mkdir(parents=True, exist_ok=True)
+        make_directory(maildir / part)
     temporary = maildir / "tmp" / f"{name}.{secrets.token_hex(4)}"
     try:
         with source.open("rb") as mime, temporary.open("wb") as copy:
@@ -87,15 +113,7 @@ def _deliver(source: Path, maildir: Path, name: str) -> None:
         temporary.rename(maildir / "new" / name)
     finally:
         temporary.unlink(missing_ok=True)
-    _make_durable(maildir / "new")
-
-
-def _make_durable(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(maildir / "new")
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:

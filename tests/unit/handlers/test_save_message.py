@@ -1,6 +1,8 @@
 import email
 import mailbox
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,53 @@ async def test_a_repeat_makes_no_second_file_even_when_the_mime_is_worded_anew(t
     outcome = await save(tmp_path, context)
     assert outcome.note.endswith("was there already")
     assert len(names(tmp_path)) == 1
+
+
+async def test_a_name_left_empty_by_a_killed_daemon_gets_its_mail(tmp_path):
+    context = mail()
+    await save(tmp_path, context)
+    (name,) = names(tmp_path)
+    (tmp_path / name).write_bytes(b"")
+    assert await save(tmp_path, context) == Done(note=name)
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == context.raw
+
+
+@pytest.mark.parametrize("stand", [Path.mkdir, lambda path: path.symlink_to("/etc/passwd")])
+async def test_what_is_no_file_under_the_name_is_not_taken_for_the_mail(tmp_path, stand):
+    context = mail()
+    await save(tmp_path, context)
+    (name,) = names(tmp_path)
+    (tmp_path / name).unlink()
+    stand(tmp_path / name)
+    outcome = await save(tmp_path, context)
+    assert outcome == Done(note=name.replace(".eml", " (2).eml"))
+    assert (tmp_path / outcome.note).read_bytes() == context.raw
+
+
+@pytest.mark.parametrize("place", ["new/{}", "cur/{}:2,S"])
+async def test_an_empty_mail_in_a_maildir_is_not_taken_for_the_mail(tmp_path, place):
+    context = mail()
+    outcome = await save(tmp_path, context, format="maildir")
+    (tmp_path / "new" / outcome.note).rename(tmp_path / place.format(outcome.note))
+    (tmp_path / place.format(outcome.note)).write_bytes(b"")
+    assert await save(tmp_path, context, format="maildir") == outcome
+    assert (tmp_path / "new" / outcome.note).read_bytes() == context.raw
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_new_directories_of_a_maildir_are_made_durable_in_their_parents(tmp_path, monkeypatch, there):
+    synced, sync = set(), os.fsync
+
+    def noting(descriptor):
+        synced.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    await save(tmp_path / ("" if there else "a/{folder}"), mail(), format="maildir")
+    maildir = tmp_path if there else tmp_path / "a" / "Inbox"
+    due = {maildir, maildir / "new"} | (set() if there else {maildir.parent})
+    assert {str(path) for path in due} <= synced
 
 
 async def test_two_mails_of_one_second_and_subject_are_two_files(tmp_path):
