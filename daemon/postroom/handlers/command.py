@@ -34,6 +34,9 @@ INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_ALL", "L
 LONGEST_VARIABLE = 16_384
 """Characters of one variable: Linux allows 128 KiB for one, and a stranger decides on the recipients."""
 
+LONGEST_KILL_AFTER = 8.0
+"""Seconds; a delivery is given up 10 s after its time is up, and KILL must have come by then."""
+
 TRY_AGAIN = os.EX_TEMPFAIL
 FOR_GOOD = range(os.EX_USAGE, os.EX_CONFIG + 1)
 """Exit codes of sysexits.h, 64 to 78: all but `TRY_AGAIN` mean that it would fail again."""
@@ -57,8 +60,8 @@ class CommandOptions(Options):
     on_error: Literal["retry", "reject"] = "retry"
     """What an exit code outside of sysexits.h means, such as 1."""
 
-    kill_after: Duration = Field(default=5.0, gt=0, le=60)
-    """Seconds, or such as `5s`, between TERM and KILL when its time is up or the daemon stops."""
+    kill_after: Duration = Field(default=5.0, gt=0, le=LONGEST_KILL_AFTER)
+    """Seconds, or such as `5s`, at most `8s`, between TERM and KILL when its time is up or the daemon stops."""
 
     @field_validator("command")
     @classmethod

@@ -188,6 +188,7 @@ async def test_a_program_that_vanishes_later_is_temporary(tmp_path):
         {"command": ["x"], "environment": {"A": "\0"}},
         {"command": ["x"], "environment": {"": "1"}},
         {"command": ["x"], "kill_after": 0},
+        {"command": ["x"], "kill_after": "9s"},  # the delivery is given up 10 s after its time
     ],
 )
 def test_wrong_options_are_refused(options):
