@@ -695,6 +695,68 @@ async def test_actions_are_tried_again_when_due_and_end_done_or_dead(bench: Benc
     assert [(row.state, row.error, row.settled_at) for row in detail.actions] == [("dead", "forbidden", later)]
 
 
+@pytest.mark.parametrize(
+    "damaged", ["{", "[{}, 1]", '[{"shred": true}]', '[{"mark_read": "yes"}]', '[{"categories": 7}]', '"move"']
+)
+async def test_mail_actions_that_cannot_be_read_are_dead_and_stop_nobody(bench: Bench, damaged: str) -> None:
+    reads = rule(name="read", actions=(MarkRead(),))
+    await bench.commit(mail(1, reads), mail(2, reads))
+    damage = sa.text("UPDATE actions SET actions = :damaged WHERE id = 1").bindparams(damaged=damaged)
+    await bench.journal.database.write(lambda connection: connection.execute(damage))
+
+    assert [task.message_id for task in await bench.journal.claim_actions(10, NOW)] == ["AAkALg000002"]
+
+    (detail,) = await bench.views.find("1")
+    assert [(row.state, row.actions, row.settled_at) for row in detail.actions] == [("dead", (), NOW)]
+    assert detail.actions[0].error
+    assert (await bench.views.summary()).actions["mark_read", "running"] == 1
+
+
+async def dead_action(bench: Bench) -> None:
+    """Leave message 1 with a mail action that was given up, and a delivery that is dead."""
+    await bench.commit(mail(1, rule("archive"), rule(name="read", actions=(MarkRead(),))))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    await bench.journal.settle_actions([ActionResult(task, "dead", NOW, error="forbidden")])
+
+
+async def test_an_operators_retry_of_a_delivery_readies_the_dead_mail_actions_of_its_message(bench: Bench) -> None:
+    await dead_action(bench)
+    assert await bench.views.retry([1], NOW) == 1
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert task.attempt == 1
+
+
+async def test_an_operator_can_have_dead_mail_actions_tried_again(bench: Bench) -> None:
+    await dead_action(bench)
+    assert await bench.views.retry_actions([2], NOW) == 0
+    assert await bench.views.retry_actions([1], NOW) == 1
+    assert await bench.views.retry_actions([1], NOW) == 0
+    assert len(await bench.journal.claim_actions(10, NOW)) == 1
+
+
+@pytest.mark.parametrize("key", [2**31, 2**63, 10**20, 0, -1, -(10**20)])
+async def test_an_id_that_no_delivery_can_have_is_refused_in_words(bench: Bench, key: int) -> None:
+    with pytest.raises(PostroomError, match=f"delivery {key} does not exist"):
+        await bench.views.retry([key], NOW)
+    with pytest.raises(PostroomError, match=f"delivery {key} does not exist"):
+        await bench.views.discard([key], "no use", NOW)
+
+
+async def test_a_limit_beyond_what_a_database_counts_lists_everything(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    assert len(await bench.views.deliveries(limit=10**20)) == 1
+    assert len(await bench.views.messages(limit=10**20)) == 1
+
+
+async def test_a_mailbox_is_found_whatever_the_case_of_its_address(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert len(await bench.views.deliveries(mailbox="A@Contoso.Example")) == 1
+    assert len(await bench.views.messages(mailbox="A@Contoso.Example")) == 1
+    assert await bench.views.retry_dead(NOW, mailbox="A@CONTOSO.example") == 1
+
+
 async def test_actions_cut_off_by_a_crash_are_carried_out_again(bench: Bench) -> None:
     await bench.commit(mail(1, rule(name="read", actions=(MarkRead(),))))
     await bench.journal.claim_actions(10, NOW)

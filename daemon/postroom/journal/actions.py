@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, exists, insert, literal_column, or_, select, update
 
+from postroom.errors import JournalError
 from postroom.journal.codec import clean, decode_actions, encode_actions, micros
-from postroom.journal.statement import Prepared, PreparedIn
+from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import actions, is_state, mailboxes, messages
 from postroom.model import MailAction
 from postroom.ports import ActionResult, ActionTask
@@ -131,10 +132,18 @@ def claim(connection: Connection, limit: int, now: datetime, busy: Sequence[str]
     if not chosen:
         return []
     _RUN.once(connection, chosen)
-    return [
-        ActionTask(key, address, graph_id, origin, decode_actions(wanted), attempt)
-        for key, address, graph_id, origin, wanted, attempt in _CLAIMED.rows(connection, chosen)
-    ]
+    return list(_readable(connection, _CLAIMED.rows(connection, chosen), at))
+
+
+def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[ActionTask]:
+    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else."""
+    for key, address, graph_id, origin, wanted, attempt in rows:
+        try:
+            task = ActionTask(key, address, graph_id, origin, decode_actions(wanted), attempt)
+        except JournalError as error:
+            _SETTLE.once(connection, "dead", now, now, clean(str(error)), "", key, attempt)
+            continue
+        yield task
 
 
 def settle(connection: Connection, results: Sequence[ActionResult]) -> None:

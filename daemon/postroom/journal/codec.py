@@ -21,6 +21,7 @@ LONGEST_LABEL: Final = 500
 """Characters of subject, sender and ids kept for listings; the snapshot has them whole."""
 
 _encode = msgspec.json.Encoder().encode
+_decode_plain = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
 
@@ -111,25 +112,34 @@ def _plain(action: MailAction) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=4096)
 def decode_actions(actions: str) -> tuple[MailAction, ...]:
-    """Return the mail actions; raises JournalError for an action this program does not know."""
-    return tuple(_action(*item.popitem()) for item in msgspec.json.decode(actions, type=list[dict[str, Any]]))
+    """Return the mail actions; raises JournalError for what is damaged, or unknown to this program."""
+    try:
+        return tuple(_action(kind, value) for item in _decode_plain(actions) for kind, value in item.items())
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"Recorded mail actions cannot be read: {error}.") from error
 
 
 def action_kinds(actions: str) -> tuple[str, ...]:
-    """Return the kinds of recorded mail actions, such as ``move_to``, also of those this program does not know."""
-    return tuple(kind for item in msgspec.json.decode(actions, type=list[dict[str, Any]]) for kind in item)
+    """Return the kinds of recorded mail actions, such as ``move_to``, also of those this program does not know.
+
+    Where they are damaged there is one: ``unreadable``.
+    """
+    try:
+        return tuple(kind for item in _decode_plain(actions) for kind in item)
+    except msgspec.MsgspecError:
+        return ("unreadable",)
 
 
 def _action(kind: str, value: Any) -> MailAction:
     match kind:
         case "mark_read":
-            return MarkRead(value)
+            return MarkRead(msgspec.convert(value, bool))
         case "move_to":
-            return MoveTo(value)
+            return MoveTo(msgspec.convert(value, str))
         case "categories":
-            return Categorise(tuple(value))
+            return Categorise(msgspec.convert(value, tuple[str, ...]))
         case "flag":
-            return Flag(value)
+            return Flag(msgspec.convert(value, str))
         case "delete":
             return Delete()
     raise JournalError(

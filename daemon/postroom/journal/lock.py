@@ -26,9 +26,13 @@ class Lock(Protocol):
 
 
 class FileLock:
-    """An advisory lock on ``FILE.lock``; it dies with the process. The file stays: removing it would race."""
+    """An advisory lock on ``FILE.lock``; it dies with the process. The file stays: removing it would race.
+
+    It lies beside the file itself: a journal that is also reached through symbolic links has one lock.
+    """
 
     def __init__(self, database: Path) -> None:
+        database = Path(os.path.realpath(database))
         self.path = database.with_name(f"{database.name}.lock")
         self._descriptor = _open(self.path)
         try:

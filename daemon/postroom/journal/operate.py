@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, literal_column, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import PostroomError
 from postroom.journal.codec import clean, micros
 from postroom.journal.statement import PreparedIn
-from postroom.journal.tables import deliveries
+from postroom.journal.tables import LARGEST, actions, deliveries, is_state
 from postroom.model import DeliveryState
 
 _STATES = PreparedIn(
@@ -27,7 +28,10 @@ _DISCARDED = frozenset({DeliveryState.READY, DeliveryState.DEAD})
 
 
 def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
-    """Make deliveries due now with their policy afresh; returns how many. Attempts go on counting upwards."""
+    """Make deliveries due now with their policy afresh; returns how many. Attempts go on counting upwards.
+
+    Dead mail actions of their messages become due as well: who mends a cause means all that it stopped.
+    """
     wanted = _check(connection, ids, _RETRIED, "retried")
     change = {
         "state": DeliveryState.READY.value,
@@ -38,7 +42,16 @@ def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
     }
     for part in _parts(wanted):
         connection.execute(update(deliveries).where(part).values(change))
+        retry_actions(connection, select(deliveries.c.message_id).where(part), at)
     return len(wanted)
+
+
+def retry_actions(connection: Connection, message_ids: Sequence[int] | Select[*tuple[Any, ...]], at: datetime) -> int:
+    """Make the dead mail actions of these messages due now, their attempts counted afresh; returns how many."""
+    change = {"state": literal_column("'ready'"), "due_at": micros(at), "attempt": 0, "settled_at": None}
+    dead = is_state(actions.c.state, "dead")
+    result = connection.execute(update(actions).where(actions.c.message_id.in_(message_ids), dead).values(change))
+    return result.rowcount
 
 
 def discard(connection: Connection, ids: Sequence[int], reason: str, at: datetime) -> int:
@@ -62,7 +75,8 @@ def _parts(ids: Sequence[int]) -> Iterable[ColumnElement[bool]]:
 def _check(connection: Connection, ids: Sequence[int], fit: frozenset[DeliveryState], verb: str) -> list[int]:
     """Return the ids without repeats; raises PostroomError naming the first ones that are missing or do not fit."""
     wanted = sorted(set(ids))
-    states = {key: DeliveryState(state) for key, state in _STATES.rows(connection, wanted)}
+    possible = [key for key in wanted if 0 < key <= LARGEST]
+    states = {key: DeliveryState(state) for key, state in _STATES.rows(connection, possible)}
     wrong = [
         f"{key} is {states[key].value}" if key in states else f"{key} does not exist"
         for key in wanted

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from postroom.errors import JournalError
 from postroom.journal.codec import action_kinds, decode_actions, decode_message, decode_rules, moment, moment_or_none
 from postroom.journal.records import (
     ActionRecord,
@@ -20,8 +21,8 @@ from postroom.journal.records import (
     MessageRecord,
     Summary,
 )
-from postroom.journal.tables import actions, attempts, deliveries, folders, is_state, mailboxes, messages
-from postroom.model import DeliveryState
+from postroom.journal.tables import LARGEST, actions, attempts, deliveries, folders, is_state, mailboxes, messages
+from postroom.model import DeliveryState, MailAction
 
 AnyRow = Row[*tuple[Any, ...]]
 """A row of whatever columns."""
@@ -67,14 +68,14 @@ def list_messages(
     newest = (messages.c.received_at.desc(), messages.c.id.desc())
     query = select(messages.c.id).join(mailboxes, messages.c.mailbox_id == mailboxes.c.id)
     if mailbox:
-        query = query.where(mailboxes.c.address == mailbox)
+        query = query.where(_is_address(mailbox))
     if state:
         of_it = select(deliveries.c.id).where(deliveries.c.message_id == messages.c.id)
         query = query.where(of_it.where(is_state(deliveries.c.state, state.value)).exists())
     if text:
         fields = (messages.c.subject, messages.c.sender)
         query = query.where(or_(*(field.icontains(text, autoescape=True) for field in fields)))
-    chosen = query.order_by(*newest).limit(limit).subquery()
+    chosen = query.order_by(*newest).limit(min(limit, LARGEST)).subquery()
     rows = connection.execute(_messages().where(messages.c.id.in_(select(chosen.c.id))).order_by(*newest)).all()
     states = _states(connection, [row.id for row in rows])
     return [_message(row, states[row.id]) for row in rows]
@@ -161,7 +162,7 @@ def _actions(connection: Connection, message_id: int) -> tuple[ActionRecord, ...
         ActionRecord(
             id=row.id,
             origin=row.origin,
-            actions=decode_actions(row.actions),
+            actions=_decoded(row.actions),
             state=row.state,
             attempt=row.attempt,
             due_at=moment(row.due_at),
@@ -171,6 +172,14 @@ def _actions(connection: Connection, message_id: int) -> tuple[ActionRecord, ...
         )
         for row in rows
     )
+
+
+def _decoded(recorded: str) -> tuple[MailAction, ...]:
+    """Return mail actions, and none where they cannot be read: their error then says so, and the rest is shown."""
+    try:
+        return decode_actions(recorded)
+    except JournalError:
+        return ()
 
 
 def list_deliveries(
@@ -183,7 +192,7 @@ def list_deliveries(
         .join(mailboxes, deliveries.c.mailbox_id == mailboxes.c.id)
         .where(*conditions)
         .order_by(deliveries.c.id if limit is None else deliveries.c.id.desc())
-        .limit(limit)
+        .limit(None if limit is None else min(limit, LARGEST))
     )
     return [_delivery(row) for row in connection.execute(query)]
 
@@ -216,9 +225,14 @@ def filters(state: DeliveryState | None, handler: str, mailbox: str) -> list[Col
     if handler:
         found.append(deliveries.c.handler == handler)
     if mailbox:
-        owners = select(mailboxes.c.id).where(mailboxes.c.address == mailbox)
+        owners = select(mailboxes.c.id).where(_is_address(mailbox))
         found.append(deliveries.c.mailbox_id.in_(owners))
     return found
+
+
+def _is_address(mailbox: str) -> ColumnElement[bool]:
+    """Compare as Exchange does, which does not tell case apart; the journal holds what adopting put into it."""
+    return func.lower(mailboxes.c.address) == mailbox.strip().lower()
 
 
 def summarise(connection: Connection) -> Summary:

@@ -25,6 +25,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 metadata: Final = MetaData()
 
+LARGEST: Final = 2**31 - 1
+"""The largest id there is, and the largest number a statement takes everywhere: PostgreSQL's INTEGER."""
+
 
 def is_state(column: Column[str], *states: str) -> ColumnElement[bool]:
     """Compare with literal states: a bound value would hide from the planner that a partial index fits."""

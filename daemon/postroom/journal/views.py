@@ -47,6 +47,8 @@ class JournalViews:
     async def retry(self, ids: Sequence[int], at: datetime) -> int:
         """Make deliveries (ready, dead or discarded) due at `at`, their retry policy afresh; returns how many.
 
+        Dead mail actions of their messages become due as well.
+
         Raises:
             PostroomError: One is missing or in another state; nothing was changed then.
         """
@@ -60,6 +62,10 @@ class JournalViews:
             return operate.retry(connection, operate.select_ids(connection, *conditions), at)
 
         return await self._database.write(work)
+
+    async def retry_actions(self, message_ids: Sequence[int], at: datetime) -> int:
+        """Make the dead mail actions of these messages due at `at`, their attempts afresh; returns how many."""
+        return await self._database.write(operate.retry_actions, message_ids, at)
 
     async def discard(self, ids: Sequence[int], reason: str, at: datetime) -> int:
         """Give deliveries (ready or dead) up, remembering why; returns how many.

@@ -144,3 +144,21 @@ async def test_a_failed_opening_lets_go_of_the_lock(tmp_path: Path) -> None:
     path.unlink()
     journal = await open_journal(f"sqlite:///{path}")
     await journal.close()
+
+
+@pytest.mark.parametrize("link", ["journal", "directory"])
+async def test_a_journal_reached_through_a_symbolic_link_has_the_same_lock(tmp_path: Path, link: str) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    journal = await open_journal(f"sqlite:///{real}/journal.db")
+    if link == "journal":
+        (tmp_path / "other.db").symlink_to(real / "journal.db")
+        path = tmp_path / "other.db"
+    else:
+        (tmp_path / "link").symlink_to(real)
+        path = tmp_path / "link" / "journal.db"
+
+    try:
+        assert isinstance(await refusal(f"sqlite:///{path}"), JournalLocked)
+    finally:
+        await journal.close()
