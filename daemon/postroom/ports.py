@@ -9,6 +9,9 @@ from typing import Any, Literal, Protocol
 
 from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
 
+LONGEST_PARK = 3600.0
+"""Seconds that a Retry-After may keep a mailbox from being tried: a mistaken one must not silence it for a day."""
+
 
 class Clock(Protocol):
     """Time, so that a test can drive it."""
@@ -123,6 +126,7 @@ class WatchedFolder:
         walk: ``full`` while everything is being listed (first walk or resync), ``round`` afterwards.
         floor: In a full walk, mail received earlier is remembered but not dispatched; None: all is dispatched.
         mode: ``delta``, or ``listing`` where delta cannot run.
+        graph_id: Graph's id of the folder that `link` belongs to; None before the first page.
     """
 
     key: int
@@ -132,6 +136,7 @@ class WatchedFolder:
     walk: Literal["full", "round"] = "full"
     floor: datetime | None = None
     mode: Literal["delta", "listing"] = "delta"
+    graph_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ class PageCommit:
 
     Attributes:
         room: Handler -> how many of the page's deliveries may be claimed with it, in the same transaction.
+        graph_id: Graph's id of the folder that the page and the link are of.
     """
 
     folder: int
@@ -174,6 +180,7 @@ class PageCommit:
     mode: Literal["delta", "listing"] = "delta"
     floor: datetime | None = None
     room: Mapping[str, int] = field(default_factory=dict)
+    graph_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +272,10 @@ class Journal(Protocol):
         """Turn what was running when the daemon died back to ready, as suspects; returns how many deliveries."""
 
     async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
-        """Return the stored state of each folder, creating those that are new. A stored floor is kept."""
+        """Return the stored state of each folder, creating those that are new. A stored floor is kept.
+
+        Names that differ in case or outer slashes alone are one folder, which goes by the spelling that was asked for.
+        """
 
     async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
         """Return those ids that the mailbox of `folder` already has, last seen in this very folder."""

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from postroom.errors import GraphError, Throttled, Unavailable
-
-LONGEST_WAIT = 24 * 3600.0
-"""Seconds; a Retry-After beyond a day is a mistake of the sender's."""
+from postroom.ports import LONGEST_PARK
 
 CONNECT_FAILED = "ConnectFailed"
 """Our own code for a request that never left this machine."""
@@ -23,7 +21,7 @@ _LONGEST_BACKOFF = 15.0
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return the seconds a Retry-After header asks for, or None; both forms of RFC 9110 are read.
+    """Return the seconds a Retry-After header asks for, an hour at most, or None; both forms of RFC 9110 are read.
 
     Args:
         headers: With lower-case names.
@@ -36,7 +34,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if seconds is None and (moment := _date(value)):
         reference = _date(headers.get("date", "")) or now or datetime.now(UTC)
         seconds = (moment - reference).total_seconds()
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_PARK)
 
 
 def backoff(attempt: int) -> float:

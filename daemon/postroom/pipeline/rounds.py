@@ -13,16 +13,13 @@ from postroom.errors import JournalError
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.walk import RoundResult
-from postroom.ports import Clock, Journal, Report
+from postroom.ports import LONGEST_PARK, Clock, Journal, Report
 
 FIRST_SPREAD = 0.02
 """Seconds between the first rounds of two folders at start."""
 
 LONGEST_BACK_OFF = 600.0
 """Seconds between two tries of a folder that keeps failing, unless its interval is longer."""
-
-LONGEST_PARK = 3600.0
-"""Seconds that a Retry-After may keep a folder from being tried: a mistaken one must not silence it for a day."""
 
 
 @dataclass(order=True, slots=True)

@@ -12,6 +12,7 @@ from postroom.errors import Forbidden, NotFound, Refused, Throttled, Unavailable
 from postroom.graph.budget import Priority
 from postroom.graph.client import GraphClient
 from postroom.graph.session import Limits
+from postroom.ports import LONGEST_PARK
 
 
 def url(graph, path="/v1.0/users/a/messages"):
@@ -81,6 +82,17 @@ async def test_a_long_retry_after_is_raised_and_fences_the_mailbox(graph, client
     assert fenced.value.retry_after == pytest.approx(300)
     assert len(graph.seen) == 1
     clock.seconds += 301
+    await client.fetch(kit.call(url(graph)))
+    assert len(graph.seen) == 2
+
+
+@pytest.mark.parametrize("asked", ["86400", "Tue, 01 Mar 2033 12:00:00 GMT"])
+async def test_a_fence_lasts_no_longer_than_a_round_is_parked(graph, client, kit, clock, asked):
+    graph.script = [kit.failure(429, "ApplicationThrottled", Retry_After=asked)]
+    with pytest.raises(Throttled) as caught:
+        await client.fetch(kit.call(url(graph)))
+    assert caught.value.retry_after == LONGEST_PARK == 3600
+    clock.seconds += LONGEST_PARK
     await client.fetch(kit.call(url(graph)))
     assert len(graph.seen) == 2
 
