@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import copy_context
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -30,27 +30,24 @@ LONGEST_STRETCH = 0.01
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """An attempt, when it began to run (monotonic seconds), and whether it had to wait since."""
+    """An attempt, when it was started (monotonic seconds), and how far it has come."""
 
     desk: Desk
     handler: OpenHandler
     delivery: Delivery
     started_at: datetime
-    started: float = 0.0
-    waits: bool = False
+    started: float
+    has_begun: bool = False
+    is_settled: bool = False
     given_up: bool = False
 
-    @property
-    def deadline(self) -> float:
-        """Until when it is waited for."""
-        return self.started + self.handler.timeout + GRACE
+    def is_overdue(self, now: float) -> bool:
+        """Say whether it is not waited for any longer."""
+        return self.has_begun and not self.is_settled and now >= self.started + self.handler.timeout + GRACE
 
 
 class Attempts:
-    """Runs claimed deliveries.
-
-    One worker, a task, runs what is queued. Handlers that need not wait cost no task each; when one has to wait, the
-    worker stays with it and a new worker takes over the queue, so that none keeps another from running.
+    """Runs claimed deliveries, each in a task of its own, so that none keeps another from running.
 
     Args:
         bind_log: Makes the bound logger for a delivery.
@@ -79,10 +76,9 @@ class Attempts:
         self._bind_log = bind_log
         self._ended = ended
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
-        self._queue: deque[_Attempt] = deque()
-        self._worker: asyncio.Task[None] | None = None
-        self._at_hand: _Attempt
-        self._waiting: dict[asyncio.Task[None], _Attempt] = {}
+        self._running: dict[asyncio.Task[None], _Attempt] = {}
+        self._stretch: float | None = None
+        self._stopping = False
 
     def __bool__(self) -> bool:
         """Say whether anything runs, is about to, or waits to be stored."""
@@ -90,12 +86,15 @@ class Attempts:
 
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""
+        started = self._clock.monotonic()
         for delivery in deliveries:
-            self._queue.append(_Attempt(desk, desk.handlers[delivery.handler], delivery, now))
+            attempt = _Attempt(desk, desk.handlers[delivery.handler], delivery, now, started)
             desk.begin()
             self.busy[delivery.handler] += 1
-        if self._worker is None:
-            self._hire()
+            # A clean context: what a handler leaves in it is not for the next mail's handler to see.
+            task = asyncio.create_task(self._run(attempt), context=Context())
+            self._running[task] = attempt
+            task.add_done_callback(self._let_go)
 
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
@@ -104,10 +103,9 @@ class Attempts:
     def give_up_overdue(self) -> None:
         """Settle attempts that go on in spite of being cancelled; they keep their places until they end."""
         now = self._clock.monotonic()
-        for task, attempt in list(self._waiting.items()):
-            if now < attempt.deadline:
+        for task, attempt in list(self._running.items()):
+            if not attempt.is_overdue(now):
                 continue
-            del self._waiting[task]
             attempt.given_up = True
             attempt.handler.strand(1)
             task.cancel()
@@ -116,56 +114,49 @@ class Attempts:
 
     async def stop(self, limit: float) -> None:
         """Let what runs finish within `limit` seconds, then cut it off; what has not begun is given back."""
-        while self._queue:
-            attempt = self._queue.popleft()
-            attempt.desk.end()
-            self._finish(attempt, None)
-        if self._waiting:
-            await asyncio.wait(list(self._waiting), timeout=limit)
-        for task in self._waiting:
+        self._stopping = True
+        running = [task for task, attempt in self._running.items() if not attempt.given_up]
+        if running:
+            await asyncio.wait(running, timeout=limit)
+        for task in self._running:
             task.cancel()
 
-    def _hire(self) -> None:
-        """See to it that somebody works on the queue, if there is anything in it."""
-        self._worker = asyncio.create_task(self._work()) if self._queue else None
-
-    async def _work(self) -> None:
-        """Run what is queued, as long as nothing has to wait and no handler has changed the context variables."""
-        context, began = copy_context(), self._clock.monotonic()
-        while self._queue and copy_context() == context:
-            attempt = self._at_hand = self._queue.popleft()
-            attempt.started = self._clock.monotonic()
-            if await self._run(attempt):
-                return
-            if attempt.started - began > LONGEST_STRETCH:
-                break
-        self._hire()
-
-    def _has_to_wait(self) -> None:
-        """Leave the worker to the attempt at hand, and the queue to a new one."""
-        attempt, task = self._at_hand, asyncio.current_task()
-        assert task is not None
-        attempt.waits = True
-        self._waiting[task] = attempt
-        self._hire()
-
-    async def _run(self, attempt: _Attempt) -> bool:
-        """Run one attempt; returns whether it had to wait."""
-        outcome: Outcome | None
+    async def _run(self, attempt: _Attempt) -> None:
+        """Run one attempt and leave its settlement."""
+        outcome: Outcome | None = None
         try:
-            outcome = _refusal(attempt) or await self._handle(attempt)
-        except asyncio.CancelledError:
-            outcome = None
-        except Exception as error:  # noqa: BLE001 - whatever went wrong around the handler, the delivery must go on
+            await self._take_turns()
+            if not self._stopping:
+                attempt.has_begun, attempt.started = True, self._clock.monotonic()
+                outcome = _refusal(attempt) or await self._handle(attempt)
+        except asyncio.CancelledError as error:
+            # A handler may also cancel its own task: that is its failure and not our stop.
+            outcome = None if self._stopping else crashed(error)
+        except BaseException as error:  # noqa: BLE001 - whatever went wrong around the handler, the delivery must go on
             outcome = crashed(error)
+        if not attempt.given_up:
+            self._finish(attempt, outcome)
+
+    async def _take_turns(self) -> None:
+        """Let others have the event loop when attempts that began in this pass of it have had it for long."""
+        while self._stretch is not None and self._clock.monotonic() - self._stretch > LONGEST_STRETCH:  # noqa: ASYNC110 - one pass
+            await asyncio.sleep(0)
+        if self._stretch is None:
+            self._stretch = self._clock.monotonic()
+            asyncio.get_running_loop().call_soon(self._end_stretch)
+
+    def _end_stretch(self) -> None:
+        self._stretch = None
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        """Forget an attempt that has ended, whatever ended it; no delivery stays behind unsettled."""
+        attempt = self._running.pop(task)
         attempt.desk.end()
         if attempt.given_up:
             attempt.handler.strand(-1)
-            return True
-        if attempt.waits and (task := asyncio.current_task()) is not None:
-            del self._waiting[task]
-        self._finish(attempt, outcome)
-        return attempt.waits
+        if not attempt.is_settled:
+            error = None if task.cancelled() else task.exception()
+            self._finish(attempt, None if error is None else crashed(error))
 
     def _handle(self, attempt: _Attempt) -> Awaitable[Outcome]:
         desk, delivery = attempt.desk, attempt.delivery
@@ -177,7 +168,7 @@ class Attempts:
             http=desk.http,
             bind_log=self._bind_log,
         )
-        return handle(attempt.handler, delivery, context, self._has_to_wait)
+        return handle(attempt.handler, delivery, context)
 
     def _finish(self, attempt: _Attempt, outcome: Outcome | None) -> None:
         """Leave the settlement of an attempt; without an outcome it was cut off."""
@@ -186,6 +177,7 @@ class Attempts:
             verdict = cut_off(now)
         else:
             verdict = decide(outcome, delivery, attempt.handler.retry, now, self._random)
+        attempt.is_settled = True
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         self._ended()

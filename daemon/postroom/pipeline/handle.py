@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from postroom.errors import GraphError, NotFound, PostroomError
@@ -26,14 +26,9 @@ LONGEST_CRASH = 200
 DONE = Done()
 
 
-async def handle(
-    handler: OpenHandler, delivery: Delivery, context: Context, waits: Callable[[], None] = lambda: None
-) -> Outcome:
-    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too.
-
-    `waits` is called when the handler cannot go on at once, the first time.
-    """
-    patience = Patience(handler.timeout, waits)
+async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> Outcome:
+    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too."""
+    patience = Patience(handler.timeout)
     try:
         answer = await patience.run(_work(handler, delivery.message, context))
     except asyncio.CancelledError as error:
@@ -41,7 +36,7 @@ async def handle(
         if is_being_cancelled():
             raise
         return crashed(error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes an outcome
+    except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, a panic too; it becomes an outcome
         if patience.is_over:
             return Retry(f"TimedOut: no answer within {handler.timeout:g} s")
         return _failed(error, handler, delivery)
@@ -89,7 +84,7 @@ def crashed(error: BaseException) -> Retry:
 def _text(error: BaseException) -> str:
     try:
         return str(error)[:LONGEST_CRASH]
-    except Exception:  # noqa: BLE001 - a foreign exception that cannot be shown; its name says what there is to say
+    except BaseException:  # noqa: BLE001 - a foreign exception that cannot be shown; its name says what there is to say
         return "(its text cannot be shown)"
 
 

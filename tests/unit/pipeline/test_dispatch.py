@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -10,7 +11,7 @@ import pytest
 
 from postroom.errors import JournalError
 from postroom.model import Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
-from postroom.pipeline.attempts import GRACE, OVERDRAWN
+from postroom.pipeline.attempts import GRACE, LONGEST_STRETCH, OVERDRAWN, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
@@ -598,3 +599,103 @@ async def test_actions_that_came_with_a_page_are_told(dispatching):
     async with dispatching(opened("erp")) as dispatcher:
         dispatcher.take(dispatcher.reserve({}), PageResult(actions=1))
         assert dispatcher.said_acted
+
+
+class Panic(BaseException):
+    """What a Rust extension raises: no Exception."""
+
+
+async def panic_later():
+    await asyncio.sleep(0)
+    raise Panic("the extension broke")
+
+
+def panic(*_):
+    raise Panic("the extension broke")
+
+
+async def cancel_itself():
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("work", "error"),
+    [
+        (panic, "Crashed: Panic: the extension broke at "),
+        (lambda *_: panic_later(), "Crashed: Panic: the extension broke at "),
+        (lambda *_: cancel_itself(), "Crashed: CancelledError: "),
+    ],
+)
+async def test_whatever_a_handler_raises_its_delivery_is_settled_and_others_run_on(
+    work, error, *, dispatching, journal, folder, clock, rows
+):
+    await deliver(journal, folder, clock, "broken", "erp", count=3)
+
+    async with dispatching(opened("broken", Scripted(work), retry=RetryPolicy(1)), opened("erp")):
+        await settled(journal, 3, "dead")
+        await settled(journal, 3)
+
+    assert all(error in row["error"] for row in await rows() if row["handler"] == "broken")
+
+
+async def test_an_attempt_that_a_defect_of_ours_ended_is_settled_all_the_same(
+    dispatching, *, journal, folder, clock, rows, monkeypatch
+):
+    await deliver(journal, folder, clock, "erp")
+
+    async def broken(*_):
+        raise Panic("a defect")
+
+    monkeypatch.setattr(Attempts, "_run", broken)
+    async with dispatching(opened("erp", retry=RetryPolicy(1))):
+        await settled(journal, 1, "dead")
+
+    assert "Crashed: Panic: a defect" in (await rows())[0]["error"]
+
+
+class Unequal:
+    """A value whose comparison is nobody's business but its owner's."""
+
+    def __eq__(self, other):
+        raise AssertionError("compared")
+
+    __hash__ = None
+
+
+async def test_what_a_handler_leaves_in_the_context_is_not_seen_with_the_next_mail(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", count=3)
+    variable, seen = contextvars.ContextVar("variable", default="clean"), []
+
+    def work(*_):
+        seen.append(variable.get())
+        variable.set(Unequal())
+
+    async with dispatching(opened("erp", Scripted(work))):
+        await settled(journal, 3)
+
+    assert [type(value) for value in seen] == [str] * 3
+
+
+async def test_handlers_that_take_long_without_waiting_let_others_have_the_event_loop(
+    dispatching, journal, folder, clock
+):
+    await deliver(journal, folder, clock, "erp", count=6)
+    passes, ran_in = 0, []
+
+    async def count_passes():
+        nonlocal passes
+        while True:
+            await asyncio.sleep(0)
+            passes += 1
+
+    def take_long(*_):
+        ran_in.append(passes)
+        clock._seconds += LONGEST_STRETCH * 0.6
+
+    counting = asyncio.create_task(count_passes())
+    async with dispatching(opened("erp", Scripted(take_long))):
+        await settled(journal, 6)
+    counting.cancel()
+
+    assert len(set(ran_in)) > 2
