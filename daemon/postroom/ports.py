@@ -36,7 +36,7 @@ class Token(Protocol):
         """Get a fresh token ahead of expiry; a failure keeps the present one while it is valid, and is raised."""
 
     def drop(self, header: str) -> None:
-        """Forget the token if it is still the one refused with 401."""
+        """Forget the token if it is still the one refused with 401, unless it was fetched a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,31 @@ async def test_a_page_is_stored_with_the_link_that_follows_it(bench: Bench) -> N
     assert await bench.states() == {("mail 1", "archive"): "ready", ("mail 2", "archive"): "ready"}
 
 
+async def test_the_id_of_the_folder_is_stored_with_its_link_and_forgotten_with_it(bench: Bench) -> None:
+    await bench.journal.commit_page(PageCommit(bench.inbox.key, [], "next", "full", NOW, graph_id="AAMkFolder"))
+    folder, *_ = await bench.stored()
+    assert (folder.link, folder.graph_id) == ("next", "AAMkFolder")
+    await bench.journal.restart_walk(folder.key, None, NOW)
+    folder, *_ = await bench.stored()
+    assert (folder.link, folder.graph_id) == (None, None)
+
+
+@pytest.mark.parametrize("spelling", ["inbox", "INBOX", "/Inbox/", " inbox "])
+async def test_a_folder_spelled_otherwise_is_the_same_and_shown_as_configured(bench: Bench, spelling: str) -> None:
+    await bench.commit(mail(1), link="first")
+    spec = replace(FOLDERS[0], folder=spelling)
+    (folder,) = await bench.journal.adopt([spec], NOW)
+    assert (folder.key, folder.link, folder.name) == (bench.inbox.key, "first", spelling)
+    shown = {each.address: each.folders for each in await bench.views.mailboxes()}
+    assert [each.name for each in shown["a@contoso.example"]] == [spelling, "Archive"]
+
+
+async def test_two_spellings_of_a_new_folder_make_one(bench: Bench) -> None:
+    one, two = (replace(FOLDERS[0], folder=name) for name in ("Inbox/Straße", "inbox/STRASSE"))
+    first, second = await bench.journal.adopt([one, two], NOW)
+    assert first.key == second.key
+
+
 async def test_a_page_that_cannot_be_stored_leaves_nothing_behind_and_the_link_where_it_was(bench: Bench) -> None:
     await bench.commit(mail(1), link="first")
     impossible = MatchedRule("suppliers", (None,))  # type: ignore[arg-type] - a handler without a name is refused late

@@ -27,7 +27,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 class _Attempt(Protocol[ResultT_co]):
     """One try of a request."""
 
-    def __call__(self, *, fresh: bool) -> Coroutine[Any, Any, ResultT_co]: ...
+    def __call__(self, authorization: str, *, fresh: bool) -> Coroutine[Any, Any, ResultT_co]: ...
 
 
 class GraphClient:
@@ -64,6 +64,11 @@ class GraphClient:
         self._transport = Transport(tenant, self._limits, user_agent)
         self._budgets: dict[str, Budget] = {}
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that the client goes by."""
+        return self._clock
+
     async def open(self) -> None:
         """Get ready, no connection yet; raises Refused when the ca_file cannot be read."""
         await self._transport.open()
@@ -88,9 +93,9 @@ class GraphClient:
     async def fetch(self, call: Call) -> bytes:
         """Send the request, again where that helps, and return the whole answer; raises GraphError or AuthError."""
 
-        async def attempt(*, fresh: bool) -> bytes:
+        async def attempt(authorization: str, *, fresh: bool) -> bytes:
             started = self._clock.monotonic()
-            response = await self._answer(call, fresh=fresh)
+            response = await self._answer(call, authorization, fresh=fresh)
             try:
                 body = await self._transport.whole(call, response)
             finally:
@@ -106,9 +111,9 @@ class GraphClient:
         A slot of the mailbox's budget is taken until the iterator is used up or closed.
         """
 
-        async def attempt(*, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
+        async def attempt(authorization: str, *, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
             started = self._clock.monotonic()
-            response = await self._answer(call, fresh=fresh, streamed=True)
+            response = await self._answer(call, authorization, fresh=fresh, streamed=True)
             try:
                 first = await self._transport.piece(call, response)
             except BaseException:
@@ -129,10 +134,11 @@ class GraphClient:
         """Try until it works or trying again is of no use; a refused token is renewed once."""
         left, tries, fresh, renewed = self._limits.wait, 1, False, False
         while True:
+            authorization = await self._token.header()
             try:
-                return await attempt(fresh=fresh)
+                return await attempt(authorization, fresh=fresh)
             except GraphError as error:
-                if error.status == 401 and not renewed:  # noqa: PLR2004 - the token was dropped: once more with a new one
+                if error.status == 401 and not renewed and await self._renewed(authorization):  # noqa: PLR2004 - HTTP
                     renewed = True
                     continue
                 wait = wait_before_retry(error, tries, repeatable=call.repeatable, tries=self._limits.tries, left=left)
@@ -144,10 +150,16 @@ class GraphClient:
             left -= wait
             tries += 1
 
-    async def _answer(self, call: Call, *, fresh: bool, streamed: bool = False) -> aiohttp.ClientResponse:
+    async def _renewed(self, refused: str) -> bool:
+        """Let nobody use a refused token again; False when there is no other: the error is the mailbox's then."""
+        self._token.drop(refused)
+        return await self._token.header() != refused
+
+    async def _answer(
+        self, call: Call, authorization: str, *, fresh: bool, streamed: bool = False
+    ) -> aiohttp.ClientResponse:
         """Return a successful answer, to be given back by `_release`; raises GraphError or AuthError."""
         budget = self._budget(call.mailbox)
-        authorization = await self._token.header()
         await budget.enter(call.priority, self._limits.wait)
         started = self._clock.monotonic()
         try:
@@ -159,7 +171,8 @@ class GraphClient:
             budget.leave()
             raise
         budget.leave()
-        self._learn(error, budget, authorization)
+        if isinstance(error, Throttled):  # the whole mailbox waits
+            budget.fence(backoff(1) if error.retry_after is None else error.retry_after)
         raise error
 
     def _release(self, call: Call, response: aiohttp.ClientResponse) -> None:
@@ -176,13 +189,6 @@ class GraphClient:
         return classify(
             response.status, response.headers, body, doing=call.doing, now=self._clock.now(), mailbox=call.mailbox
         )
-
-    def _learn(self, error: GraphError, budget: Budget, authorization: str) -> None:
-        """Let the whole mailbox wait after a 429; let nobody use a refused token again."""
-        if isinstance(error, Throttled):
-            budget.fence(backoff(1) if error.retry_after is None else error.retry_after)
-        if error.status == 401:  # noqa: PLR2004 - Unauthorized
-            self._token.drop(authorization)
 
     def _budget(self, mailbox: str) -> Budget:
         budget = self._budgets.get(mailbox)

@@ -40,6 +40,10 @@ WELL_KNOWN = frozenset(
 """Names that mean the same folder in every language (mailFolder resource docs)."""
 
 
+REMEMBERED = 600.0
+"""Seconds that a folder's id is believed: a person may rename the folder and make another of its name meanwhile."""
+
+
 def well_known(name: str) -> str | None:
     """Return the well-known name that `name` stands for, as ``Sent Items`` does for ``sentitems``, or None."""
     squeezed = "".join(name.split()).lower()
@@ -63,37 +67,42 @@ def match(names: Mapping[str, str], parts: Sequence[str]) -> tuple[str, int] | N
 
 
 class Folders:
-    """The folders of one mailbox; ids are remembered until `forget`."""
+    """The folders of one mailbox; ids are remembered until `forget`, and for `REMEMBERED` seconds at most."""
 
     def __init__(self, client: GraphClient, urls: Urls, mailbox: str) -> None:
         self._client = client
         self._urls = urls
         self._mailbox = mailbox
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str, float]] = {}
         self._making = asyncio.Lock()
 
     async def find(self, name: str) -> str:
         """Return the id of a well-known name or path; raises NotFound that names the missing part."""
-        return self._known.get(_key(name)) or await self._resolve(name, make=False)
+        return self._remembered(name) or await self._resolve(name, make=False)
 
     async def ensure(self, name: str) -> str:
         """Return the id, making the folders of the path that are missing."""
-        if (known := self._known.get(_key(name))) is not None:
+        if (known := self._remembered(name)) is not None:
             return known
         async with self._making:  # two moves to the same new folder make it once
-            return self._known.get(_key(name)) or await self._resolve(name, make=True)
+            return self._remembered(name) or await self._resolve(name, make=True)
+
+    def _remembered(self, name: str) -> str | None:
+        folder_id, asked = self._known.get(_key(name), (None, 0.0))
+        return folder_id if self._client.clock.monotonic() - asked < REMEMBERED else None
 
     def forget(self, folder_id: str) -> None:
         """Look the folder up again next time: Graph says that this id is gone."""
-        self._known = {name: each for name, each in self._known.items() if each != folder_id}
+        self._known = {name: each for name, each in self._known.items() if each[0] != folder_id}
 
     async def _resolve(self, name: str, *, make: bool) -> str:
+        asked = self._client.clock.monotonic()
         parts = [part.strip() for part in name.split("/") if part.strip()]
         folder_id, done = await self._start(parts)
         while folder_id is None or done < len(parts):
             folder_id, count = await self._step(folder_id, parts, done, make=make)
             done += count
-        self._known[_key(name)] = folder_id
+        self._known[_key(name)] = (folder_id, asked)
         return folder_id
 
     async def _start(self, parts: Sequence[str]) -> tuple[str | None, int]:

@@ -6,26 +6,34 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from postroom.journal.codec import micros, moment_or_none
 from postroom.journal.tables import folders, mailboxes
 from postroom.ports import FolderSpec, WatchedFolder
 
+Key = tuple[int, str]
+"""A mailbox's id and a folder's canonical name."""
+
+
+def canonical(name: str) -> str:
+    """Return what all spellings of a folder's name share: Graph does not tell case apart, outer slashes say nothing."""
+    return "/".join(part.strip() for part in name.split("/") if part.strip()).casefold()
+
 
 def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
     """See `ports.Journal.adopt`."""
     owners = _mailboxes(connection, specs)
+    wanted = {(owners[spec.tenant, spec.mailbox], canonical(spec.folder)): spec for spec in specs}
     stored = _folders(connection)
-    missing = {
-        (owners[spec.tenant, spec.mailbox], spec.folder): spec
-        for spec in specs
-        if (owners[spec.tenant, spec.mailbox], spec.folder) not in stored
-    }
+    missing = [_new(key[0], spec, at) for key, spec in wanted.items() if key not in stored]
     if missing:
-        connection.execute(insert(folders), [_new(mailbox, spec, at) for (mailbox, _), spec in missing.items()])
+        connection.execute(insert(folders), missing)
         stored = _folders(connection)
-    return [_watched(spec, stored[owners[spec.tenant, spec.mailbox], spec.folder]) for spec in specs]
+    for key, spec in wanted.items():
+        if stored[key].name != spec.folder:
+            connection.execute(update(folders).where(folders.c.id == stored[key].id).values(name=spec.folder))
+    return [_watched(spec, stored[owners[spec.tenant, spec.mailbox], canonical(spec.folder)]) for spec in specs]
 
 
 def _mailboxes(connection: Connection, specs: Sequence[FolderSpec]) -> dict[tuple[str, str], int]:
@@ -44,8 +52,8 @@ def _read_mailboxes(connection: Connection) -> dict[tuple[str, str], int]:
     return {(tenant, address): key for tenant, address, key in rows}
 
 
-def _folders(connection: Connection) -> dict[tuple[int, str], Row[*tuple[Any, ...]]]:
-    return {(row.mailbox_id, row.name): row for row in connection.execute(select(folders))}
+def _folders(connection: Connection) -> dict[Key, Row[*tuple[Any, ...]]]:
+    return {(row.mailbox_id, canonical(row.name)): row for row in connection.execute(select(folders))}
 
 
 def _new(mailbox: int, spec: FolderSpec, at: datetime) -> dict[str, Any]:
@@ -68,4 +76,5 @@ def _watched(spec: FolderSpec, row: Row[*tuple[Any, ...]]) -> WatchedFolder:
         walk=row.walk,
         floor=moment_or_none(row.floor),
         mode=row.mode,
+        graph_id=row.graph_id,
     )

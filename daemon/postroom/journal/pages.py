@@ -22,6 +22,7 @@ _ADVANCE: Final = Prepared(
     .where(folders.c.id == bindparam("folder"))
     .values(
         {
+            "graph_id": bindparam("new_graph_id"),
             "link": bindparam("new_link"),
             "walk": bindparam("new_walk"),
             "floor": bindparam("new_floor"),
@@ -30,6 +31,7 @@ _ADVANCE: Final = Prepared(
             "last_error": literal_column("''"),
         }
     ),
+    "new_graph_id",
     "new_link",
     "new_walk",
     "new_floor",
@@ -119,7 +121,8 @@ def commit_page(connection: Connection, page: PageCommit) -> PageResult:
     """See `ports.Journal.commit_page`."""
     mailbox = mailbox_of(connection, page.folder)
     floor = None if page.floor is None else micros(page.floor)
-    _ADVANCE.once(connection, page.link, page.walk, floor, page.mode, micros(page.at), page.folder)
+    at = micros(page.at)
+    _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
     by_id = {new.message.id: new for new in page.messages}
     stored = {row[0]: row for row in _STORED.rows(connection, list(by_id), mailbox)}
     added = [new for graph_id, new in by_id.items() if graph_id not in stored]
@@ -225,6 +228,7 @@ def fail_folder(connection: Connection, folder: int, error: str, at: datetime) -
 def restart_walk(connection: Connection, folder: int, floor: datetime | None, at: datetime) -> None:
     """See `ports.Journal.restart_walk`."""
     change = {
+        "graph_id": None,
         "link": None,
         "walk": "full",
         "walk_started_at": micros(at),

@@ -77,6 +77,7 @@ folders: Final = Table(
     Column("id", Integer, primary_key=True),
     _reference("mailbox_id", "mailboxes.id"),
     _text("name"),
+    _text("graph_id", nullable=True),  # whose link it is: a folder deleted and made anew has another
     _text("link", nullable=True),
     _text("walk"),
     _time("walk_started_at", nullable=False),

@@ -25,6 +25,10 @@ _LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyn
 """What a delta link answers whose folder was deleted; one of the same name may have taken its place."""
 
 
+FOLDER_CHANGED = "FolderChanged"
+"""The code of a resync of our own: the folder was renamed or deleted, and another has its name now."""
+
+
 class FolderPoller:
     """Walks one folder. A round never overlaps itself; its caller sees to that.
 
@@ -85,6 +89,7 @@ class FolderPoller:
         """Walk the folder once; GraphError, AuthError and JournalError end it, what was committed stays."""
         started = self._clock.monotonic()
         folder_id = await self._mail.folder_id(self.folder.name)
+        await self._follow(folder_id)
         self._choose_mode()
         try:
             result = await self._walk.run(folder_id)
@@ -94,6 +99,15 @@ class FolderPoller:
         if self.folder.mode == "delta":
             self._listing = None
         return replace(result, seconds=self._clock.monotonic() - started)
+
+    async def _follow(self, folder_id: str) -> None:
+        """List the folder from its beginning where its name now means another than the link does."""
+        known = self.folder.graph_id
+        if known is None or known == folder_id:
+            return
+        self._listing = None
+        self._say_resync(FOLDER_CHANGED, "")
+        await self._list_again()
 
     def _choose_mode(self) -> None:
         """Go to listing mode where delta cannot run, and back to delta when it is time to try it again."""
@@ -131,11 +145,17 @@ class FolderPoller:
         """List the folder again by delta; known mail is suppressed. In a storm of resets delta gets a rest."""
         now = self._clock.monotonic()
         self._resets = [*(each for each in self._resets if now - each < STORM_SPAN), now]
-        self._report.event(
-            "resync", mailbox=self.folder.mailbox, folder=self.folder.name, code=error.code, request_id=error.request_id
-        )
+        self._say_resync(error.code, error.request_id)
         if len(self._resets) >= STORM:
             self._fall_back(error)
             return
+        await self._list_again()
+
+    async def _list_again(self) -> None:
         await self._journal.restart_walk(self.folder.key, self.folder.floor, self._clock.now())
-        self.folder = replace(self.folder, link=None, walk="full")
+        self.folder = replace(self.folder, link=None, walk="full", graph_id=None)
+
+    def _say_resync(self, code: str, request_id: str) -> None:
+        self._report.event(
+            "resync", mailbox=self.folder.mailbox, folder=self.folder.name, code=code, request_id=request_id
+        )

@@ -85,7 +85,7 @@ class Walk:
         while True:
             following, link = self._after(start, at, page)
             async with self._fetching(folder_id, following) as ahead:
-                result = result.plus(await self._store(page, link, last=following is None))
+                result = result.plus(await self._store(folder_id, page, link, last=following is None))
                 if ahead is None or self.finishing:
                     return result
                 astray = astray + 1 if hash(following) in seen else 0
@@ -130,13 +130,22 @@ class Walk:
             position = listing.read(at, folder.floor)
             return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
 
-    async def _store(self, page: Page, link: str | None, *, last: bool) -> PageResult:
+    async def _store(self, folder_id: str, page: Page, link: str | None, *, last: bool) -> PageResult:
         """Commit a page with the link that follows it; one that changes nothing is not written."""
-        after = replace(self.folder, link=link, walk="round" if last else self.folder.walk)
+        after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
         messages = await self._examiner.examine(self.folder, page.entries)
         if not messages and after == self.folder:
             return PageResult()
-        commit = PageCommit(after.key, messages, link, after.walk, self._clock.now(), after.mode, after.floor)
+        commit = PageCommit(
+            after.key,
+            messages,
+            link,
+            after.walk,
+            self._clock.now(),
+            after.mode,
+            after.floor,
+            graph_id=folder_id,
+        )
         async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
             # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
             result = await asyncio.shield(asyncio.create_task(self._commit(commit)))

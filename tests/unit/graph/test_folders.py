@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from postroom.errors import Conflict, Forbidden, NotFound
-from postroom.graph.folders import Folders, match, well_known
+from postroom.graph.folders import REMEMBERED, Folders, match, well_known
 from postroom.graph.mail import MailboxMail
 from postroom.graph.urls import Urls
 
@@ -86,6 +86,15 @@ def folders(tree, client, kit):
 )
 async def test_a_folder_is_found_by_well_known_name_or_path(folders, name, folder):
     assert await folders.find(name) == folder
+
+
+async def test_a_folder_made_anew_under_the_same_name_is_found_after_a_while(folders, tree, clock):
+    assert await folders.find("Inbox/Done") == "F-done"
+    tree.folders["F-anew"] = tree.folders.pop("F-done")
+    await clock.sleep(REMEMBERED - 1)
+    assert await folders.find("Inbox/Done") == "F-done"
+    await clock.sleep(1)
+    assert await folders.find("Inbox/Done") == "F-anew"
 
 
 async def test_a_folder_is_looked_up_once(folders, graph):

@@ -354,6 +354,52 @@ async def test_a_folder_that_was_made_anew_is_listed_again(poller_of, mail, jour
     assert await deliveries(journal) == {"deliveries.ready": 1}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_folder_made_anew_under_the_same_name_is_listed_from_its_beginning(
+    poller_of, mail, stored, *, journal, notes, folder, restarted
+):
+    moved, fresh = mail_at(0), mail_at(5)
+    mail.script(None, page(moved, delta_link="D1"), page(mail_at(-5), moved, fresh, delta_link="E1"))
+    mail.script("D1", page(delta_link="D1"))
+    mail.script("E1", page(delta_link="E1"))
+    poller = poller_of(at=replace(folder, floor=START))
+    await poller.round()
+    assert (await stored()).graph_id == "folder-id"
+    if restarted:
+        poller = poller_of(at=await stored())
+    mail.folder_ids = deque(["another-id"])
+
+    await poller.round()
+    await poller.round()
+
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+    assert [each["code"] for each in notes.named("resync")] == ["FolderChanged"]
+    assert ((await stored()).graph_id, (await stored()).link) == ("another-id", "E1")
+
+
+async def test_a_folder_made_anew_is_listed_from_its_beginning_in_listing_mode_too(poller_of, mail, stored, clock):
+    mail.listing = [mail_at(0)]
+    poller = poller_of(delta=False)
+    await poller.round()
+    await clock.advance(86_400)
+    await poller.round()
+    mail.listing = [mail_at(-5_000)]
+    mail.folder_ids = deque(["another-id"])
+
+    assert (await poller.round()).fresh == 1
+    assert (await stored()).graph_id == "another-id"
+
+
+async def test_folders_that_change_again_and_again_are_no_storm_of_resets(poller_of, mail, stored):
+    mail.folder_ids = deque([f"id-{number}" for number in range(STORM + 2)])
+    mail.script(None, page(delta_link="D1"))
+    poller = poller_of()
+    for _ in range(STORM + 2):
+        await poller.round()
+
+    assert (await stored()).mode == "delta"
+
+
 async def test_a_folder_that_is_gone_keeps_its_link(poller_of, mail, stored):
     mail.script(None, page(delta_link="D1"))
     mail.script("D1", NotFound("No such folder.", status=404, code="ErrorItemNotFound"))

@@ -65,6 +65,7 @@ def _mailboxes() -> None:
         _id(),
         _reference("mailbox_id", "mailboxes.id"),
         _text("name"),
+        _text("graph_id", nullable=True),
         _text("link", nullable=True),
         _text("walk"),
         _time("walk_started_at", nullable=False),
