@@ -13,7 +13,7 @@ from random import Random
 from postroom.model import Delivery, Outcome, Reject, Retry, Settlement
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
-from postroom.pipeline.handle import crashed, handle
+from postroom.pipeline.handle import crashed, for_the_log, handle
 from postroom.pipeline.settle import cut_off, decide
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
@@ -193,7 +193,7 @@ class Attempts:
             state=verdict.state.value,
             seconds=self._clock.monotonic() - attempt.started,
             note=verdict.note,
-            error=verdict.error,
+            error=for_the_log(verdict.error),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -79,6 +80,14 @@ def crashed(error: BaseException) -> Retry:
     code = frame.tb_frame.f_code if frame is not None else None
     where = f" at {code.co_filename}:{frame.tb_lineno} in {code.co_name}" if frame is not None and code else ""
     return Retry(f"Crashed: {type(error).__name__}: {_text(error)}{where}")
+
+
+def for_the_log(error: str) -> str:
+    """Leave out what a foreign exception says: it may quote a mail. The journal keeps it, for the operator alone."""
+    return _CRASH.sub(r"\1\2", error)
+
+
+_CRASH = re.compile(r"(Crashed: \w+): .*?( at \S+:\d+ in \S+)?\Z", re.DOTALL)
 
 
 def _text(error: BaseException) -> str:

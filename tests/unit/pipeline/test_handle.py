@@ -11,7 +11,7 @@ import pytest
 
 from postroom.errors import AuthError, HandlerError, JournalError, NotFound, TemporaryError, Throttled, Unavailable
 from postroom.model import Done, Reject, Retry, RetryPolicy, Skip
-from postroom.pipeline.handle import handle
+from postroom.pipeline.handle import for_the_log, handle
 from postroom.plugin import Handler
 from postroom.testing import FakeContext
 from support.pipeline import Plain, Scripted, delivery, opened, until
@@ -117,6 +117,15 @@ async def test_a_crash_says_what_was_raised_and_where():
 
 async def test_a_crash_quotes_only_the_beginning_of_a_long_text():
     assert len((await outcome_of(raising(ValueError("x" * 100_000)))).reason) < 600
+
+
+async def test_what_a_foreign_exception_says_is_not_for_the_log():
+    reason = (await outcome_of(raising(ValueError("invalid literal: 'Good day.\nat x:1 in y'")))).reason
+
+    assert "Good day" in reason
+    assert "Good day" not in for_the_log(f"attempt 8 was the last: {reason}")
+    assert for_the_log(reason).startswith("Crashed: ValueError at ")
+    assert for_the_log(reason).endswith("in work")
 
 
 async def test_an_exception_that_cannot_be_shown_is_a_crash_like_any_other():
