@@ -29,15 +29,19 @@ from postroom.tenant import Certificate, FederatedToken, ManagedIdentity, Tenant
 REFRESH_AHEAD = 300.0
 """Seconds before expiry from which a new token is fetched while the present one is still used."""
 
+YOUNG = 60.0
+"""Seconds a new token is kept whatever is said of it: a tenant's mailboxes that all refuse it must not sign in each."""
+
 _HOLD_OFF = 5.0
 _CLOSING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token: the ready header, and until when it is good, in monotonic seconds and by the clock."""
+    """A token: the ready header, since when and until when it is good, in monotonic seconds and by the clock."""
 
     header: str
+    since: float
     renew_at: float
     dead_at: float
     expires_at: datetime
@@ -90,8 +94,9 @@ class TokenSource:
         await self._flight.join()
 
     def drop(self, header: str) -> None:
-        """Forget the token if it is still the one refused with 401."""
-        if self._held is not None and self._held.header == header:
+        """Forget the token if it is still the one refused with 401, unless it is `YOUNG`: a new one would be refused too."""
+        held = self._held
+        if held is not None and held.header == header and self._clock.monotonic() - held.since >= YOUNG:
             self._held = None
 
     async def claims(self) -> Mapping[str, Any]:
@@ -140,7 +145,7 @@ class TokenSource:
             raise unreachable(self._tenant, "the login host did not answer in time", UNREACHABLE_REMEDY) from error
         ahead = min(REFRESH_AHEAD, lifetime / 2)
         return _Held(
-            f"Bearer {token}", asked + lifetime - ahead, asked + lifetime, asked_at + timedelta(seconds=lifetime)
+            f"Bearer {token}", asked, asked + lifetime - ahead, asked + lifetime, asked_at + timedelta(seconds=lifetime)
         )
 
     def _longest(self) -> float:

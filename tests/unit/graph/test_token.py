@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jwt
@@ -10,9 +11,10 @@ import requests
 from aiohttp import web
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from postroom.errors import AuthError
+from postroom.errors import AuthError, Forbidden
+from postroom.graph.client import GraphClient
 from postroom.graph.login_http import LoginHttp
-from postroom.graph.token import TokenSource
+from postroom.graph.token import YOUNG, TokenSource
 from postroom.tenant import Certificate, ClientSecret, FederatedToken, ManagedIdentity, Secret
 
 
@@ -129,9 +131,34 @@ async def test_a_failing_background_renewal_is_no_concern_while_the_token_is_val
     assert len(login.forms) == 2
 
 
+async def test_a_token_refused_right_after_its_sign_in_is_kept(source, login):
+    token = source()
+    old = await token.header()
+    token.drop(old)
+    token.test_clock.ahead = YOUNG - 10
+    token.drop(old)
+    assert await token.header() == old
+    assert len(login.forms) == 1
+
+
+async def test_many_mailboxes_that_refuse_the_token_share_one_sign_in(source, login, graph, kit):
+    token = source()
+    graph.default = kit.failure(401, "InvalidAuthenticationToken")
+    async with GraphClient(kit.tenant_at(graph.url), token, clock=token.test_clock) as client:
+        calls = [
+            replace(kit.call(f"{graph.url}/v1.0/users/{n}"), mailbox=f"box-{n}@contoso.example") for n in range(50)
+        ]
+        errors = await asyncio.gather(*(client.fetch(each) for each in calls), return_exceptions=True)
+    assert {type(each) for each in errors} == {Forbidden}
+    assert len(login.forms) == 1
+    assert len(graph.seen) == 50
+
+
 async def test_a_refused_token_is_forgotten_and_another_is_not(source, login):
     token = source()
     old = await token.header()
+    token.drop("Bearer something else")
+    token.test_clock.ahead = YOUNG
     token.drop("Bearer something else")
     assert await token.header() == old
     token.drop(old)
