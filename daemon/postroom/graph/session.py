@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import aiohttp
 from isal import isal_zlib
+from yarl import URL
+
+from postroom.graph.network import is_loopback, proxy_for
 
 MIB = 1024 * 1024
 
@@ -55,10 +58,25 @@ def graph_session(
 
 
 def handler_session() -> aiohttp.ClientSession:
-    """Open the session that handlers share for calls to other systems; it carries no token. Call it in the loop."""
+    """Open the session that handlers share for calls to other systems; it carries no token. Call it in the loop.
+
+    The environment's proxies are used, but never for this machine; no netrc is read.
+    """
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=300.0, sock_connect=10.0, sock_read=60.0),
         headers={"User-Agent": "postroom"},
-        trust_env=True,
+        middlewares=(_through_proxy,),
     )
+
+
+async def _through_proxy(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Choose the proxy host by host, redirects included; one the caller named stays, except for this machine.
+
+    aiohttp's own `trust_env` would send what is meant for this machine to HTTP_PROXY, and read netrc.
+    """
+    if is_loopback(request.url.host or ""):
+        request.update_proxy(None, None, None)
+    elif request.proxy is None and (proxy := proxy_for(str(request.url))).startswith(("http://", "https://")):
+        request.update_proxy(URL(proxy), None, None)
+    return await send(request)

@@ -94,7 +94,7 @@ class TokenSource:
         await self._flight.join()
 
     def drop(self, header: str) -> None:
-        """Forget the token if it is still the one refused with 401, unless it is `YOUNG`: a new one would be refused too."""
+        """Forget the token if it is still the one refused with 401, unless it is `YOUNG`: another is no better."""
         held = self._held
         if held is not None and held.header == header and self._clock.monotonic() - held.since >= YOUNG:
             self._held = None
