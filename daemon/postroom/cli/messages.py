@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 from postroom.cli.common import (
     config_option,
+    counted,
     find_messages,
     json_option,
     last_words,
@@ -70,6 +72,19 @@ def show(path: Path, message: str, as_json: bool) -> None:
         return
     for each in found:
         _show(each)
+
+
+@messages.command("retry-actions")
+@config_option
+@click.argument("message")
+def retry_actions(path: Path, message: str) -> None:
+    """Carry out again the mail actions of a MESSAGE that were given up: its id here, Graph's id, or its Message-ID.
+
+    A running daemon notices within a second.
+    """
+    ids = [each.record.id for each in find_messages(path, message)]
+    count = run_async(with_views(path, lambda views: views.retry_actions(ids, datetime.now(UTC))))
+    click.echo(f"{counted(count, 'set of mail actions is', 'sets of mail actions are')} ready again.")
 
 
 def _as_json(detail: MessageDetail) -> dict[str, Any]:

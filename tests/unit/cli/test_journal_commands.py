@@ -11,7 +11,7 @@ from postroom.cli.main import run
 from postroom.cli.messages import _words
 from postroom.journal import open_journal
 from postroom.model import Categorise, DeliveryState, MarkRead, Message, MoveTo
-from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit
+from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CONFIG = """\
@@ -108,3 +108,27 @@ def test_tables_have_one_form_of_time(config, capsys):
         told = capsys.readouterr().out
         assert "2026-03-02 09:00:00Z" in told
         assert "+00:00" not in told
+
+
+async def given_up(url):
+    journal = await open_journal(url)
+    (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+    message = Message(id="AAMk2", mailbox="a@b.example", folder="Inbox", received_at=AT)
+    new = NewMessage(message, (MatchedRule("rule 2", (), (MarkRead(),)),))
+    await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+    (task,) = await journal.claim_actions(9, AT)
+    await journal.settle_actions([ActionResult(task, "dead", AT, error="forbidden")])
+    await journal.close()
+
+
+def test_mail_actions_that_were_given_up_are_ready_again_after_retry_actions(config, capsys, tmp_path):
+    asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
+    for said in ("1 set of mail actions is ready again.\n", "0 sets of mail actions are ready again.\n"):
+        assert run(["messages", "retry-actions", "AAMk2", "-c", config]) == 0
+        assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("command", [["retry"], ["discard", "--reason", "a test"]])
+def test_an_id_that_no_delivery_can_have_is_refused_in_words(config, capsys, command):
+    assert run(["deliveries", *command, "99999999999999999999", "-c", config]) == 1
+    assert "delivery 99999999999999999999 does not exist" in capsys.readouterr().err
