@@ -98,6 +98,7 @@ class Chores:
         if not (walked := dict(self.walked)):
             return
         await self._journal.walked(walked)
+        self._report.recovered("journal")
         for folder, at in walked.items():
             if self.walked.get(folder) == at:
                 del self.walked[folder]

@@ -25,6 +25,9 @@ LIMIT = 120.0
 AT_ONCE = 50
 """Tasks that run at once; each mailbox's own limit of requests in flight holds as well."""
 
+SUBJECT = "journal actions"
+"""What a journal that fails this room is reported as; other rooms' turns must not report it well again."""
+
 PROGRESS = "actions"
 """What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
 
@@ -55,10 +58,10 @@ class Actor:
             try:
                 await self._turn()
             except JournalError as error:
-                self._report.problem("journal", error)
+                self._report.problem(SUBJECT, error)
                 await self._clock.sleep(1.0)
             else:
-                self._report.recovered("journal")
+                self._report.recovered(SUBJECT)
             self._report.progress(PROGRESS)
             if not self._finished:
                 await self.wake.wait(asked)

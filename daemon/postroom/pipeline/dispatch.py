@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
 from postroom.errors import JournalError
-from postroom.model import Delivery, Settlement
+from postroom.model import Delivery, DeliveryState, Settlement, Verdict
 from postroom.pipeline.attempts import Attempts
 from postroom.pipeline.desk import Desk, share
-from postroom.pipeline.settle import conclude
+from postroom.pipeline.handle import crashed
+from postroom.pipeline.settle import LONGEST_NOTE, conclude
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
 from postroom.ports import ActionRequest, Clock, Journal, PageResult, Report, Siblings
@@ -89,7 +90,7 @@ class Dispatcher:
             await asyncio.sleep(0)
             if not attempts.finished:
                 await self.wake.wait(asked)
-                attempts.give_up_overdue()
+            attempts.give_up_overdue()
             if attempts.finished and not self._more:
                 await asyncio.sleep(COMPANY)
 
@@ -128,9 +129,7 @@ class Dispatcher:
         desk = self.desk
         desk.begin()  # a reload in the meantime must not put away what is about to be used
         try:
-            claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
-            # Not before: an outcome must not be lost to a full disk.
-            del self._attempts.finished[: len(settled)]
+            claimed = await self._settle_and_claim(settled, room, now)
             self._start(desk, claimed, now)
         except JournalError as error:
             self._report.problem(SUBJECT, error)
@@ -138,7 +137,9 @@ class Dispatcher:
             return
         finally:
             desk.end()
-        self._report.recovered(SUBJECT)
+        if settled or claimed:
+            # A turn that only read says nothing of a full disk.
+            self._report.recovered(SUBJECT)
         if self._concluded or any(item.verdict.actions for item in settled):
             self._concluded = False
             self._acted()
@@ -148,6 +149,47 @@ class Dispatcher:
         self._more = bool(claimed) or (squeezed and bool(room) and self._fruitless < len(desk.handlers))
         if self._more:
             self.wake.set()
+
+    async def _settle_and_claim(
+        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime
+    ) -> list[Delivery]:
+        try:
+            claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
+        except JournalError:
+            raise
+        except Exception:
+            if not settled:
+                raise
+            # One of them cannot be stored, and must not keep the others from it.
+            await self._settle_singly(settled, now)
+            return []
+        # Not before: an outcome must not be lost to a full disk.
+        del self._attempts.finished[: len(settled)]
+        return claimed
+
+    async def _settle_singly(self, settled: Sequence[Settlement], now: datetime) -> None:
+        """Store outcomes one by one; those that cannot be stored stay in hand, and the last error is raised."""
+        trouble: Exception | None = None
+        for item in settled:
+            try:
+                await self._settle_or_bury(item, now)
+            except Exception as error:  # noqa: BLE001 - raised below, when the others are stored
+                trouble = error
+            else:
+                self._attempts.finished = [each for each in self._attempts.finished if each is not item]
+        if trouble is not None:
+            raise trouble
+
+    async def _settle_or_bury(self, item: Settlement, now: datetime) -> None:
+        """Store one outcome, or a dead letter in its place when the journal cannot hold it."""
+        try:
+            await self._journal.turn([item], {}, now, self._conclude, self._quiet([item]))
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the delivery must come to an end
+            text = f"Its outcome cannot be stored. {crashed(error).reason}"[:LONGEST_NOTE]
+            dead = replace(item, verdict=Verdict(DeliveryState.DEAD, error=text))
+            await self._journal.turn([dead], {}, now, self._conclude, self._quiet([dead]))
 
     def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:
         """Start what was claimed; after a stop that came meanwhile, give it back instead."""

@@ -39,7 +39,7 @@ def _is_sound(action: object) -> bool:
     match action:
         case MarkRead(bool()) | MoveTo(str()) | Delete():
             return True
-        case Flag(status):
+        case Flag(str() as status):
             return status in _FLAGS
         case Categorise(tuple() | list() as names):
             return all(isinstance(name, str) for name in names)

@@ -153,4 +153,6 @@ class Rounds:
                 await self._journal.folder_failed(folder.key, str(error) or repr(error), self._clock.now())
             except JournalError as also:
                 self._report.problem("journal", also)
+            else:
+                self._report.recovered("journal")
         return at

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from postroom.model import (
+    Categorise,
     Delivery,
     DeliveryState,
     Done,
@@ -48,8 +49,10 @@ def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datet
     """Turn an outcome into what is stored: done, ready again later, or a dead letter."""
     match outcome:
         case Done(note, actions):
-            plain = not note and not actions
-            return PLAIN if plain else Verdict(DeliveryState.DONE, note=note[:LONGEST_NOTE], actions=tuple(actions))
+            if not note and not actions:
+                return PLAIN
+            frozen = tuple([_frozen(action) for action in actions])
+            return Verdict(DeliveryState.DONE, note=note[:LONGEST_NOTE], actions=frozen)
         case Skip(reason):
             return Verdict(DeliveryState.DONE, note=f"skipped: {reason}"[:LONGEST_NOTE])
         case Reject(reason):
@@ -63,6 +66,11 @@ def decide(outcome: Outcome, delivery: Delivery, policy: RetryPolicy, now: datet
             return Verdict(DeliveryState.READY, due_at=due, error=reason[:LONGEST_NOTE])
         case _:
             assert_never(outcome)
+
+
+def _frozen(action: MailAction) -> MailAction:
+    """Return an action the journal can hold: a plug-in may have put a list where a tuple belongs."""
+    return Categorise(tuple(action.categories)) if isinstance(action, Categorise) else action
 
 
 def cut_off(now: datetime) -> Verdict:

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from postroom.errors import JournalError
-from postroom.model import Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
+from postroom.model import Categorise, Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
 from postroom.pipeline.attempts import GRACE, LONGEST_STRETCH, OVERDRAWN, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
@@ -242,7 +242,8 @@ async def test_an_outcome_is_not_lost_when_the_room_ends_with_a_defect_and_runs_
     )
     task = asyncio.create_task(dispatcher.run())
     await until(lambda: bool(handler.under_way))
-    journal.failures["turn"].append(RuntimeError("a defect"))
+    # The turn, the outcome by itself, and a dead letter in its place.
+    journal.failures["turn"].extend([RuntimeError("a defect")] * 3)
     release.set()
     with pytest.raises(RuntimeError, match="a defect"):
         await task
@@ -699,3 +700,73 @@ async def test_handlers_that_take_long_without_waiting_let_others_have_the_event
     counting.cancel()
 
     assert len(set(ran_in)) > 2
+
+
+async def test_an_outcome_that_cannot_be_stored_is_a_dead_letter_and_keeps_no_other_from_being_stored(
+    dispatching, journal, folder, clock, rows
+):
+    class Odd(MarkRead):
+        """An action of a plug-in's own making."""
+
+        __hash__ = None
+
+    await deliver(journal, folder, clock, "odd", "erp", count=2)
+
+    async with dispatching(opened("odd", Scripted(lambda *_: Done("odd", (Odd(),)))), opened("erp")):
+        await settled(journal, 2, "dead")
+        await settled(journal, 2)
+
+    errors = {row["error"] for row in await rows() if row["handler"] == "odd"}
+    assert all(error.startswith("Its outcome cannot be stored. Crashed: TypeError: ") for error in errors)
+    assert errors
+
+
+async def test_a_list_of_categories_is_as_good_as_a_tuple(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp")
+
+    async with dispatching(opened("erp", Scripted(lambda *_: Done(actions=[Categorise(["red"])])))):
+        await settled(journal, 1)
+
+    assert await requested(journal, clock) == [("handler erp", (Categorise(("red",)),))]
+
+
+async def test_an_attempt_that_cannot_be_stopped_is_given_up_under_steady_load_too(dispatching, journal, folder, clock):
+    release = asyncio.Event()
+
+    async def stubborn():
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    stuck, steady = opened("stuck", Scripted(lambda *_: stubborn()), timeout=0.01), opened("steady", concurrency=1)
+    await deliver(journal, folder, clock, "stuck")
+    await deliver(journal, folder, clock, "steady", count=40)
+    stranded = []
+
+    async def look():
+        if journal.calls["turn"] == 5:
+            clock._seconds += GRACE + 1
+        stranded.append(stuck.stranded)
+
+    journal.after["turn"] = look
+    async with dispatching(stuck, steady):
+        await settled(journal, 40)
+        release.set()
+        await until(lambda: not stuck.handler.under_way)
+
+    assert stranded[:20][-1] == 1
+
+
+async def test_a_turn_that_only_reads_does_not_say_the_journal_works_again(dispatching, journal, folder, clock, notes):
+    async with dispatching(opened("erp")) as dispatcher:
+        turns = journal.calls["turn"]
+        dispatcher.wake.set()
+        await until(lambda: journal.calls["turn"] > turns + 1)
+        assert notes.well == []
+
+        await deliver(journal, folder, clock, "erp")
+        dispatcher.wake.set()
+        await settled(journal, 1)
+        await until(lambda: "journal" in notes.well)

@@ -48,6 +48,7 @@ def test_an_outcome_that_is_well_formed_has_no_fault(answer):
         (Done(actions=(MoveTo(None),)), "a Done with MoveTo(folder=None) among its actions"),
         (Done(actions=(Categorise("red"),)), "a Done with Categorise(categories='red') among its actions"),
         (Done(actions=(Flag("maybe"),)), "a Done with Flag(status='maybe') among its actions"),
+        (Done(actions=(Flag(["flagged"]),)), "a Done with Flag(status=['flagged']) among its actions"),
         (Done(actions=(MarkRead(1),)), "a Done with MarkRead(read=1) among its actions"),
     ],
 )
