@@ -124,6 +124,9 @@ class Examiner:
         try:
             details = await self._twice(lambda: self._mail.details(message.id, routing.missing))
         except NotFound:
+            # Of fresh mail the details may be missing for longer; only the message itself tells that it is gone.
+            if await self._mail.message(message.id, message.folder) is not None:
+                raise
             return NewMessage(message, self._as_matched(routing.matched))
         routing = route(message, self._rules, now, details)
         if routing.missing:

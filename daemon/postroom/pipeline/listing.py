@@ -40,7 +40,11 @@ def read(text: str | None, floor: datetime | None) -> Position:
 
 
 def following(at: Position, page: Page, now: datetime) -> Position | None:
-    """Return where the walk goes on after `page`; None when that was the last."""
+    """Return where the walk goes on after `page`; None when that was the last.
+
+    `now` is one and the same for a whole walk: with a later one for each page, mail that is dated ahead of our clock
+    would be listed from its beginning again and again.
+    """
     if page.next_link is None:
         return None
     newest = _newest(page, now)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from postroom.errors import Unavailable
 from postroom.pipeline import listing
@@ -78,12 +79,12 @@ class Walk:
 
     async def run(self, folder_id: str) -> RoundResult:
         """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of the one that is stored."""
-        result = RoundResult()
+        result, began = RoundResult(), self._clock.now()
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
         page = await self._fetch(folder_id, at)
         while True:
-            following, link = self._after(start, at, page)
+            following, link = self._after(start, at, page, began)
             async with self._fetching(folder_id, following) as ahead:
                 result = result.plus(await self._store(folder_id, page, link, last=following is None))
                 if ahead is None or self.finishing:
@@ -95,18 +96,18 @@ class Walk:
             at = following
             seen.add(hash(at))
 
-    def _after(self, start: str | None, at: str | None, page: Page) -> tuple[str | None, str | None]:
+    def _after(self, start: str | None, at: str | None, page: Page, began: datetime) -> tuple[str | None, str | None]:
         """Return where the walk goes on after `page` (None: it ends) and the link that is stored with it."""
         if self.folder.mode == "delta":
             link = page.next_link or page.delta_link
             if link is None:
                 raise self._unavailable("A page has neither nextLink nor deltaLink")
             return page.next_link, link
-        floor, now = self.folder.floor, self._clock.now()
+        floor = self.folder.floor
         position = listing.read(at, floor)
-        following = listing.following(position, page, now)
+        following = listing.following(position, page, began)
         if following is None:
-            return None, listing.resting(listing.read(start, floor), position, page, now)
+            return None, listing.resting(listing.read(start, floor), position, page, began)
         return str(following), listing.resumable(following)
 
     @asynccontextmanager

@@ -717,11 +717,65 @@ async def test_a_message_that_is_gone_keeps_the_rules_that_matched_without_detai
     message = mail_at(0, subject="Invoice")
     mail.script(None, page(message, delta_link="D1"))
     mail.detail[message.id].append(NotFound("No."))
+    mail.messages[message.id].append(None)
     invoice = Rule("invoice", TextIs("subject", (Pattern.parse("Invoice"),)), ("erp",))
 
     await hasty(invoice, SPAM).round()
 
     assert await states(journal, clock) == (["erp"], 0)
+
+
+async def test_a_message_that_is_there_but_whose_details_are_not_found_is_never_lost(
+    hasty, mail, journal, clock, notes
+):
+    message = mail_at(0, subject="Invoice")
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(NotFound("No."))
+    mail.messages[message.id].append(message)
+    poller = hasty(SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(NotFound):
+            await poller.round()
+    assert await deliveries(journal) == {}
+
+    await poller.round()
+
+    assert await states(journal, clock) == ([], 1)
+    assert notes.named("unreadable")
+
+
+async def test_details_that_are_found_in_a_later_round_are_as_good(hasty, mail, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].extend([NotFound("No.")] * 2)
+    mail.detail[message.id].append(Details(headers=(("X-Spam", "yes"),)))
+    mail.messages[message.id].append(message)
+    poller = hasty(SPAM)
+    with pytest.raises(NotFound):
+        await poller.round()
+
+    await poller.round()
+
+    assert await states(journal, clock) == (["quarantine"], 0)
+
+
+async def test_a_listing_of_mail_that_is_dated_ahead_comes_to_an_end_however_slow_it_is(
+    poller_of, *, mail, clock, journal, monkeypatch
+):
+    mail.listing = [mail_at(60 * 24 * 365 + number) for number in range(9)]
+    listing_page = mail.listing_page
+
+    async def slowly(*args):
+        clock._seconds += 1
+        if len(mail.requests) > 20:
+            raise Unavailable("The walk does not end.")
+        return await listing_page(*args)
+
+    monkeypatch.setattr(mail, "listing_page", slowly)
+
+    result = await poller_of(delta=False).round()
+
+    assert result.fresh == 9
 
 
 @pytest.mark.parametrize("circle", [["L1", "L1"], ["L1", "L2", "L1"], ["L1", "L2", "L3", "L1"]])
