@@ -17,6 +17,7 @@ class Call:
         mailbox: Whose budget it uses.
         doing: What it is for, as in ``reading Inbox of a@b``; appears in errors.
         repeatable: Sending it twice does what sending it once does.
+        single: The answer is about one message; a stranger decides how large it is.
     """
 
     method: str
@@ -27,6 +28,7 @@ class Call:
     body: bytes | None = None
     priority: Priority = Priority.REST
     repeatable: bool = True
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)

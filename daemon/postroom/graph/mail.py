@@ -152,7 +152,8 @@ class MailboxMail:
         return decode(WireDetail, await self._fetch(call), doing=call.doing, mailbox=self.address)
 
     def _read(self, url: str, what: str, headers: Mapping[str, str] = _PREFER) -> Call:
-        return Call("GET", url, self.address, f"reading {what} of {self.address}", headers, priority=Priority.HANDLER)
+        doing = f"reading {what} of {self.address}"
+        return Call("GET", url, self.address, doing, headers, priority=Priority.HANDLER, single=True)
 
     async def _fetch(self, call: Call) -> bytes:
         """Fetch something of a message; NotFound then means that the message is gone, and nothing else."""

@@ -25,6 +25,8 @@ class Limits:
         wait: For all waiting between tries and for a slot, together, before a request fails.
         tries: Of one request, the first included.
         body: Of a JSON answer, unpacked.
+        single: Of one about a single message: its text, its headers. Each is in memory several times over.
+        large: Of one about a single message, from which only one at a time is read on by a client.
         connections: Open at once, over all mailboxes.
         keep_alive: For an unused connection; longer than mailboxes are polled, for a new one costs six times a poll.
     """
@@ -36,6 +38,8 @@ class Limits:
     wait: float = 60.0
     tries: int = 4
     body: int = 64 * MIB
+    single: int = 16 * MIB
+    large: int = MIB // 2
     connections: int = 100
     keep_alive: float = 120.0
 

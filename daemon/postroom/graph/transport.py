@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
 
@@ -30,6 +31,7 @@ class Transport:
         self._user_agent = user_agent
         self._id_prefix = str(uuid.uuid4())[:24]
         self._ids = itertools.count(1)
+        self._one_large = asyncio.Semaphore()
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._whole = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
@@ -83,18 +85,26 @@ class Transport:
 
     async def whole(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
         """Read the body; raises Refused when it is larger than the limit once unpacked, and Unavailable."""
+        limit = self._limits.single if call.single else self._limits.body
         try:
-            body, more = await _read(response, self._limits.body)
+            body = await (self._single(response) if call.single else _read(response, limit))
         except FAULTS as error:
             raise fault(call, error) from error
-        if not more:
+        if len(body) > limit:
+            raise _too_large(call, limit)
+        return body
+
+    async def _single(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read an answer about one message; of those that turn out to be large, one at a time."""
+        body = await _read(response, self._limits.large)
+        if len(body) <= self._limits.large:
             return body
-        raise Refused(
-            f"While {call.doing}, Graph sent more than {self._limits.body} bytes.",
-            code="AnswerTooLarge",
-            remedy="Ask for smaller pages.",
-            mailbox=call.mailbox,
-        )
+        async with asyncio.timeout(self._limits.total):
+            await self._one_large.acquire()
+        try:
+            return body + await _read(response, self._limits.single - len(body))
+        finally:
+            self._one_large.release()
 
     async def piece(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
         """Read the next piece, 64 KiB at most; empty at the end; raises Unavailable."""
@@ -111,18 +121,29 @@ class Transport:
 async def error_body(response: aiohttp.ClientResponse) -> bytes:
     """Read what came of an error's body, at most 64 KiB: if it breaks off, the status says enough."""
     try:
-        body, _ = await _read(response, _LONGEST_ERROR)
+        body = await _read(response, _LONGEST_ERROR)
     except FAULTS:
         return b""
-    return body
+    return body[:_LONGEST_ERROR]
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    """Return at most `limit` bytes, and whether there were more."""
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read to the end, or until there is more than `limit` bytes."""
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)
         size += len(piece)
         if size > limit:
-            return b"".join(pieces)[:limit], True
-    return b"".join(pieces), False
+            break
+    return b"".join(pieces)
+
+
+def _too_large(call: Call, limit: int) -> Refused:
+    """Return the error of an answer that is larger than `limit`: to ask again is of no use."""
+    code, remedy = "AnswerTooLarge", "Ask for smaller pages."
+    if call.single:
+        code = "MessageTooLarge"
+        remedy = "Use rules and handlers that need neither this mail's text nor its headers, such as `save_message`."
+    return Refused(
+        f"While {call.doing}, Graph sent more than {limit} bytes.", code=code, remedy=remedy, mailbox=call.mailbox
+    )

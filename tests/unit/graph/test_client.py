@@ -268,6 +268,47 @@ async def test_an_answer_larger_than_the_limit_is_refused_even_if_packed_small(g
     assert caught.value.code == "AnswerTooLarge"
 
 
+async def test_the_text_of_one_message_has_a_lower_limit_of_its_own(graph, make_client, kit):
+    client = await make_client(limits=Limits(body=100_000, single=10_000, large=1_000))
+    graph.default = lambda request: web.Response(body=b"0" * int(request.query["n"]))
+    for size in (0, 999, 1_000, 1_001, 9_999, 10_000):
+        assert await client.fetch(kit.call(url(graph, f"/v1.0/a?n={size}"), single=True)) == b"0" * size
+    assert len(await client.fetch(kit.call(url(graph, "/v1.0/a?n=10001")))) == 10_001
+    seen = len(graph.seen)
+    with pytest.raises(Refused) as caught:
+        await client.fetch(kit.call(url(graph, "/v1.0/a?n=10001"), single=True))
+    assert caught.value.code == "MessageTooLarge"
+    assert len(graph.seen) == seen + 1, "another try would be of no use"
+
+
+async def test_of_large_texts_one_at_a_time_is_read_on(graph, make_client, kit):
+    client = await make_client(limits=Limits(read=2.0, total=5.0, single=10_000, large=100), in_flight=9)
+    more, heads = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def large(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"0" * 200)
+        heads.release()
+        if request.query["n"] == "0":
+            await more.wait()
+        await response.write(b"0" * 200)
+        return response
+
+    graph.default = large
+    first = asyncio.ensure_future(client.fetch(kit.call(url(graph, "/v1.0/a?n=0"), single=True)))
+    await heads.acquire()
+    while not client._transport._one_large.locked():  # noqa: ASYNC110 - no event tells that it waits
+        await asyncio.sleep(0)
+    second = asyncio.ensure_future(client.fetch(kit.call(url(graph, "/v1.0/a?n=1"), single=True)))
+    await heads.acquire()
+    graph.default = kit.raw(b"small")
+    assert await client.fetch(kit.call(url(graph), single=True)) == b"small", "small ones do not wait"
+    assert not second.done()
+    more.set()
+    assert [len(each) for each in await asyncio.gather(first, second)] == [400, 400]
+
+
 async def test_never_more_than_so_many_requests_are_in_flight(graph, make_client, kit):
     client = await make_client(in_flight=3)
     running, most = 0, 0

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from postroom.errors import Forbidden, NotFound, Refused, ResyncRequired, Unavailable
 from postroom.graph.mail import MailboxMail
+from postroom.graph.session import Limits
 
 IMMUTABLE = 'IdType="ImmutableId"'
 MESSAGE = {
@@ -210,3 +211,13 @@ async def test_a_page_that_is_no_json_is_unavailable(graph, mail):
     with pytest.raises(Unavailable) as caught:
         await mail.delta_page("Inbox", "F", None, 10)
     assert "Inbox" in str(caught.value)
+
+
+async def test_what_is_read_of_one_message_is_held_to_the_lower_limit(graph, make_client, kit):
+    mail = MailboxMail(await make_client(limits=Limits(single=1_000)), kit.mailbox)
+    graph.default = kit.answer({"id": "m", "body": {"contentType": "text", "content": "x" * 2_000}})
+    for reading in (mail.body("m", "text"), mail.headers("m"), mail.message("m", "Inbox")):
+        with pytest.raises(Refused) as caught:
+            await reading
+        assert caught.value.code == "MessageTooLarge"
+        assert "xxx" not in str(caught.value)
