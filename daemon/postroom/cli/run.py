@@ -24,7 +24,7 @@ from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 
 COLLECT_AFTER = 10_000
-"""Objects made and not freed before the garbage collector looks at them: a page of mail alone is more than the usual 700."""
+"""Objects made and not freed before the garbage collector looks: a page of mail alone is more than the usual 700."""
 
 
 @click.command()
