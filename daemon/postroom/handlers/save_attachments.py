@@ -112,7 +112,7 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
             return await save_once(directory, name, pieces)
         except OSError as error:
             raise TemporaryError(
-                f"Cannot write to {directory}: {error.strerror or error}.",
+                f"Cannot write to {self.options.directory}: {error.strerror or type(error).__name__}.",
                 remedy="Check that the disk has room and that the daemon's user may write there.",
             ) from error
 

@@ -54,7 +54,7 @@ class SaveMessage(Handler[SaveMessageOptions]):
             return await _save_as_eml(directory, message, key, context)
         except OSError as error:
             raise TemporaryError(
-                f"Cannot write to {directory}: {error.strerror or error}.",
+                f"Cannot write to {self.options.directory}: {error.strerror or type(error).__name__}.",
                 remedy="Check that the disk has room and that the daemon's user may write there.",
             ) from error
 

@@ -159,3 +159,11 @@ async def test_a_wrong_directory_refuses_the_configuration(tmp_path):
 async def test_a_misspelt_placeholder_is_a_wrong_option(tmp_path):
     with pytest.raises(ValidationError, match=r"did you mean \{mailbox\}"):
         await save(tmp_path / "{mailbx}")
+
+
+async def test_an_error_never_quotes_the_mail(tmp_path):
+    (tmp_path / "Dismissal of J. Doe").write_text("in the way")
+    context = FakeContext(message=make_message(subject="Dismissal of J. Doe"), files=[make_attachment("a.txt", "a")])
+    with pytest.raises(TemporaryError, match=r"Cannot write to .*/\{subject\}: ") as caught:
+        await run_handler(SaveAttachments, {"directory": tmp_path / "{subject}"}, context=context)
+    assert "Doe" not in str(caught.value)

@@ -142,3 +142,11 @@ async def test_a_disk_that_cannot_be_written_is_temporary(tmp_path, form):
     (tmp_path / "Inbox").write_text("in the way")
     with pytest.raises(TemporaryError, match=r"Cannot write to .*: .*disk has room"):
         await save(tmp_path / "{folder}", mail(), format=form)
+
+
+@pytest.mark.parametrize("form", ["eml", "maildir"])
+async def test_an_error_never_quotes_the_mail(tmp_path, form):
+    (tmp_path / "Dismissal of J. Doe").write_text("in the way")
+    with pytest.raises(TemporaryError, match=r"Cannot write to .*/\{subject\}: ") as caught:
+        await save(tmp_path / "{subject}", mail(subject="Dismissal of J. Doe"), format=form)
+    assert "Doe" not in str(caught.value)
