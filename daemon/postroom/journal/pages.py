@@ -10,11 +10,12 @@ from sqlalchemy import Connection, bindparam, case, func, insert, literal_column
 
 from postroom.errors import JournalError
 from postroom.journal import actions
-from postroom.journal.codec import LONGEST_LABEL, clean, decode_rules, encode_message, encode_rules, micros
+from postroom.journal.codec import clean, decode_rules, encode_rules, micros
 from postroom.journal.deliver import Routed, deliver, handlers_of
+from postroom.journal.drafts import Draft, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
-from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
+from postroom.ports import PageCommit, PageResult
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -117,17 +118,16 @@ def known(connection: Connection, folder: int, ids: Sequence[str]) -> frozenset[
     return frozenset(graph_id for graph_id, _, seen_in, _ in stored if seen_in == folder)
 
 
-def commit_page(connection: Connection, page: PageCommit) -> PageResult:
-    """See `ports.Journal.commit_page`."""
+def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, Draft]) -> PageResult:
+    """See `ports.Journal.commit_page`; `drafts` are those of the page's messages."""
     mailbox = mailbox_of(connection, page.folder)
     floor = None if page.floor is None else micros(page.floor)
     at = micros(page.at)
     _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
-    by_id = {new.message.id: new for new in page.messages}
-    stored = {row[0]: row for row in _STORED.rows(connection, list(by_id), mailbox)}
-    added = [new for graph_id, new in by_id.items() if graph_id not in stored]
-    moved = [(row, by_id[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
-    routed = [*_add(connection, mailbox, page, added), *_move(connection, page.folder, moved)]
+    stored = {row[0]: row for row in _STORED.rows(connection, list(drafts), mailbox)}
+    added = [new for graph_id, new in drafts.items() if graph_id not in stored]
+    moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
+    routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
     return PageResult(
         fresh=len(added) + len(moved),
@@ -138,68 +138,31 @@ def commit_page(connection: Connection, page: PageCommit) -> PageResult:
     )
 
 
-def _add(connection: Connection, mailbox: int, page: PageCommit, added: Sequence[NewMessage]) -> list[Routed]:
+def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[Draft]) -> list[Routed]:
     """Insert new messages; returns those that were routed."""
     if not added:
         return []
     ((last,),) = _LAST.rows(connection)
-    stored = [(new, *(encode_message(new.message) if new.dispatch else (None, new.message))) for new in added]
-    seen, rules = micros(page.at), _texts_of_rules(added)
-    _ADD_MESSAGE.insert(
-        connection,
-        [
-            (mailbox, page.folder, *_labels(new, seen), rules[id(new.rules)] if new.dispatch else None, snapshot)
-            for new, snapshot, _ in stored
-        ],
-    )
+    _ADD_MESSAGE.insert(connection, [(mailbox, folder, *new.row) for new in added])
     ids = {graph_id: key for box, graph_id, key in _ADDED.rows(connection, last or 0) if box == mailbox}
-    return [
-        Routed(ids[new.message.id], message, new.rules, new.failure)
-        for new, _, message in stored
-        if new.dispatch and new.rules
-    ]
+    return [Routed(ids[new.row[0]], new.message, new.rules, new.failure) for new in added if new.dispatch and new.rules]
 
 
-def _labels(new: NewMessage, seen: int) -> Values:
-    message = new.message
-    return (
-        message.id,
-        clean(message.internet_message_id, LONGEST_LABEL),
-        micros(message.received_at),
-        seen,
-        new.dispatch,
-        clean(message.subject, LONGEST_LABEL),
-        clean(message.sender.address, LONGEST_LABEL),
-    )
-
-
-def _texts_of_rules(added: Iterable[NewMessage]) -> dict[int, str]:
-    """Return the text of each tuple of rules by its `id`: most messages of a page share one."""
-    distinct = {id(new.rules): new.rules for new in added}
-    return {key: encode_rules(_handlers(rules)) for key, rules in distinct.items()}
-
-
-def _handlers(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:
-    return {rule.name: rule.handlers for rule in rules}
-
-
-def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, NewMessage]]) -> list[Routed]:
+def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, Draft]]) -> list[Routed]:
     """Bring messages here that were last seen in another folder; returns those that were routed again."""
     if not moved:
         return []
     _MOVE_REMEMBERED.many(connection, [(folder, key) for (_, key, *_), new in moved if not new.dispatch])
-    routed = [(key, rules, new, *encode_message(new.message)) for (_, key, _, rules), new in moved if new.dispatch]
-    _MOVE.many(
-        connection, [(folder, True, _all_rules(rules, new), snapshot, key) for key, rules, new, snapshot, _ in routed]
-    )
+    routed = [(key, rules, new) for (_, key, _, rules), new in moved if new.dispatch]
+    _MOVE.many(connection, [(folder, True, _all_rules(rules, new), new.snapshot, key) for key, rules, new in routed])
     had = handlers_of(connection, [key for key, *_ in routed])
-    return [Routed(key, message, new.rules, new.failure, had[key]) for key, _, new, _, message in routed if new.rules]
+    return [Routed(key, new.message, new.rules, new.failure, had[key]) for key, _, new in routed if new.rules]
 
 
-def _all_rules(rules: str | None, new: NewMessage) -> str:
+def _all_rules(rules: str | None, new: Draft) -> str:
     """What matched before stays in the rules: its deliveries may still be under way."""
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
-    return encode_rules({**before, **_handlers(new.rules)})
+    return encode_rules({**before, **handlers_named(new.rules)})
 
 
 def _act(connection: Connection, mailbox: int, routed: Iterable[Routed], at: datetime) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection
 from postroom.errors import JournalError
 from postroom.journal import actions, adopt, claim, migrate, notes, pages, settle, upkeep
 from postroom.journal.database import Database
+from postroom.journal.drafts import draft
 from postroom.journal.engine import database_file, make_engine, parse, threads
 from postroom.journal.lock import FileLock, Lock, server_lock
 from postroom.model import Delivery, Settlement
@@ -48,7 +49,7 @@ class SqlJournal:
 
     async def commit_page(self, page: PageCommit) -> PageResult:
         """See `ports.Journal.commit_page`."""
-        return await self.database.write(pages.commit_page, page)
+        return await self.database.write(pages.commit_page, page, draft(page.messages, page.at))
 
     async def walked(self, folders: Mapping[int, datetime]) -> None:
         """See `ports.Journal.walked`."""
