@@ -1,0 +1,67 @@
+"""The messages of a page as they are going to be stored.
+
+They are drafted before the database's thread is asked: who made them has them at hand, the other thread would have to
+fetch every part of them from another processor's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from postroom.journal.codec import LONGEST_LABEL, clean, encode_message, encode_rules, micros
+from postroom.journal.statement import Values
+from postroom.model import Message
+from postroom.ports import MatchedRule, NewMessage
+
+
+class Draft(NamedTuple):
+    """A message of a page.
+
+    Attributes:
+        message: As it will be read again.
+        row: Its columns from `graph_id` on.
+    """
+
+    message: Message
+    rules: tuple[MatchedRule, ...]
+    dispatch: bool
+    failure: str
+    row: Values
+
+    @property
+    def snapshot(self) -> bytes | None:
+        """The message as JSON; None when it is only remembered."""
+        snapshot: bytes | None = self.row[-1]
+        return snapshot
+
+
+def draft(messages: Sequence[NewMessage], at: datetime) -> dict[str, Draft]:
+    """Return Graph's id -> draft; of an id that comes twice the last one counts."""
+    distinct = {id(new.rules): new.rules for new in messages}  # most messages of a page share theirs
+    texts = {key: encode_rules(handlers_named(rules)) for key, rules in distinct.items()}
+    return {new.message.id: _draft(new, micros(at), texts[id(new.rules)]) for new in messages}
+
+
+def _draft(new: NewMessage, seen: int, rules: str) -> Draft:
+    message, snapshot = new.message, None
+    if new.dispatch:
+        snapshot, message = encode_message(message)
+    row = (
+        new.message.id,
+        clean(message.internet_message_id, LONGEST_LABEL),
+        micros(message.received_at),
+        seen,
+        new.dispatch,
+        clean(message.subject, LONGEST_LABEL),
+        clean(message.sender.address, LONGEST_LABEL),
+        rules if new.dispatch else None,
+        snapshot,
+    )
+    return Draft(message, new.rules, new.dispatch, new.failure, row)
+
+
+def handlers_named(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:
+    """Return rule name -> the handlers it names."""
+    return {rule.name: rule.handlers for rule in rules}
