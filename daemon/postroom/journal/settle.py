@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, false, insert, literal_column, select, update
 
@@ -108,33 +108,40 @@ class _Stand:
     attempts: dict[int, int] = field(default_factory=dict)
 
 
-def settle(
-    connection: Connection,
-    settled: Sequence[Settlement],
-    now: datetime,
-    conclude: Conclude,
-    quiet: Collection[str] = (),
-) -> None:
+class Settled(NamedTuple):
+    """What finished, sorted: `simple` is attempt -> deliveries that are done and have nothing more to say."""
+
+    simple: Mapping[int, Sequence[int]]
+    others: Sequence[Settlement]
+
+
+def sort(settled: Iterable[Settlement], quiet: Collection[str]) -> Settled:
+    """Tell what can be settled alike, in mailboxes where nobody asks for anything afterwards, from the rest."""
+    simple: dict[int, list[int]] = {}
+    others: list[Settlement] = []
+    for item in settled:
+        delivery = item.delivery
+        if _is_simple(item.verdict) and delivery.message.mailbox in quiet:
+            simple.setdefault(delivery.attempt, []).append(delivery.id)
+        else:
+            others.append(item)
+    return Settled(simple, others)
+
+
+def settle(connection: Connection, settled: Settled, now: datetime, conclude: Conclude) -> None:
     """Store the verdicts and what follows from them. One on an attempt that is no longer running changes nothing."""
-    simple = [item for item in settled if _is_simple(item.verdict) and item.delivery.message.mailbox in quiet]
-    _done(connection, simple, micros(now))
-    if len(simple) < len(settled):
-        done = {item.delivery.id for item in simple}
-        _settle_with_siblings(connection, [item for item in settled if item.delivery.id not in done], now, conclude)
+    _done(connection, settled.simple, micros(now))
+    if settled.others:
+        _settle_with_siblings(connection, settled.others, now, conclude)
 
 
 def _is_simple(verdict: Verdict) -> bool:
-    """Say whether it is done and there is nothing more to say, as with most."""
     return verdict.state is DeliveryState.DONE and not (verdict.note or verdict.error or verdict.actions)
 
 
-def _done(connection: Connection, simple: Iterable[Settlement], now: int) -> None:
-    """Store what is simply done, with one statement for all that are at the same attempt."""
-    keys: dict[int, list[int]] = {}
-    for item in simple:
-        keys.setdefault(item.delivery.attempt, []).append(item.delivery.id)
-    for attempt, alike in keys.items():
-        _DONE.once(connection, alike, now, attempt)
+def _done(connection: Connection, simple: Mapping[int, Sequence[int]], now: int) -> None:
+    for attempt, keys in simple.items():
+        _DONE.once(connection, keys, now, attempt)
 
 
 def _settle_with_siblings(
@@ -144,8 +151,9 @@ def _settle_with_siblings(
     valid = [item for item in settled if _holds(item, stands)]
     ended = [item for item in valid if item.verdict.state is not DeliveryState.READY]
     again = [item for item in valid if item.verdict.state is DeliveryState.READY]
-    _done(connection, [item for item in ended if _is_simple(item.verdict)], micros(now))
-    _END.many(connection, [_end_row(item, micros(now)) for item in ended if not _is_simple(item.verdict)])
+    simple, others = sort(ended, {item.delivery.message.mailbox for item in ended})
+    _done(connection, simple, micros(now))
+    _END.many(connection, [_end_row(item, micros(now)) for item in others])
     _AGAIN.many(connection, [_again_row(item, now) for item in again])
     _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item.verdict)])
     actions.record(connection, _requests(ended, stands, conclude), now)

@@ -72,9 +72,10 @@ class SqlJournal:
         quiet: Collection[str] = (),
     ) -> list[Delivery]:
         """See `ports.Journal.turn`."""
+        finished = settle.sort(settled, quiet)
 
         def work(connection: Connection) -> list[Delivery]:
-            settle.settle(connection, settled, now, conclude, quiet)
+            settle.settle(connection, finished, now, conclude)
             return claim.claim(connection, room, now, self._memory)
 
         return await self.database.write(work)

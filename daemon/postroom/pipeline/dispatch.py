@@ -26,7 +26,7 @@ SUBJECT = "journal"
 PROGRESS = "deliveries"
 """What the watchdog knows this room as; each turn feeds it, for a quiet night is no standstill."""
 
-COMPANY = 0.01
+COMPANY = 0.02
 """Seconds an outcome waits for others to be stored with, when there is nothing to claim that it would keep waiting."""
 
 

@@ -112,12 +112,13 @@ class Walk:
 
     @asynccontextmanager
     async def _fetching(self, folder_id: str, at: str | None) -> AsyncIterator[asyncio.Task[Page] | None]:
-        """Fetch the page at `at` meanwhile; the task is never left behind."""
+        """Fetch the page at `at` meanwhile, asking for it at once; the task is never left behind."""
         if at is None:
             yield None
             return
         task = asyncio.create_task(self._fetch(folder_id, at))
         try:
+            await asyncio.sleep(0)
             yield task
         finally:
             task.cancel()
