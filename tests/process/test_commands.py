@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -36,6 +37,17 @@ def config(configure, gate):
     )
 
 
+async def stored(config, delivery, state):
+    """Wait until the journal has it: the log tells of an outcome just before that."""
+    async with asyncio.timeout(10):
+        while not [
+            each
+            for each in await shown("deliveries", "list", config)
+            if (each["id"], each["state"]) == (delivery, state)
+        ]:
+            pass
+
+
 async def test_what_happened_is_shown_in_words_and_in_json_and_a_dead_letter_gets_another_chance(config, gate, tenant):
     tenant.deliver(MAILBOX, hostile())
     async with daemon(config) as running:
@@ -59,6 +71,7 @@ async def test_what_happened_is_shown_in_words_and_in_json_and_a_dead_letter_get
         assert again.attempt == 2
         again.answer("retry")
         await running.err.event("delivery", state="ready")
+        await stored(config, dead["id"], "ready")
         ended = await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")
         assert ended.out == "1 delivery is discarded.\n"
         assert (await invoke("deliveries", "discard", "-c", config, dead["id"], "--reason", "spam")).code == 1

@@ -7,6 +7,7 @@ token when a refresh fails with 5xx. So it runs in a thread of its own, keeps no
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ from postroom.tenant import Certificate, FederatedToken, ManagedIdentity, Tenant
 REFRESH_AHEAD = 300.0
 """Seconds before expiry from which a new token is fetched while the present one is still used."""
 
-YOUNG = 60.0
-"""Seconds a new token is kept whatever is said of it: a tenant's mailboxes that all refuse it must not sign in each."""
+YOUNG = 5.0
+"""Seconds between two tokens that are dropped: a tenant's mailboxes that all refuse them must not sign in each."""
 
 _HOLD_OFF = 5.0
 _CLOSING = 1.0
@@ -38,10 +39,9 @@ _CLOSING = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token: the ready header, since when and until when it is good, in monotonic seconds and by the clock."""
+    """A token: the ready header, and until when it is good, in monotonic seconds and by the clock."""
 
     header: str
-    since: float
     renew_at: float
     dead_at: float
     expires_at: datetime
@@ -59,6 +59,7 @@ class TokenSource:
         self._clock = clock
         self._timeout = timeout
         self._held: _Held | None = None
+        self._dropped = -math.inf
         self._failure: tuple[float, AuthError] | None = None
         self._flight = SingleFlight(self._renew)
         self._sign_in: _SignIn | None = None
@@ -94,10 +95,10 @@ class TokenSource:
         await self._flight.join()
 
     def drop(self, header: str) -> None:
-        """Forget the token if it is still the one refused with 401, unless it is `YOUNG`: another is no better."""
-        held = self._held
-        if held is not None and held.header == header and self._clock.monotonic() - held.since >= YOUNG:
-            self._held = None
+        """Forget the token if it is still the one refused with 401, once in `YOUNG`: then another is no better."""
+        now = self._clock.monotonic()
+        if self._held is not None and self._held.header == header and now - self._dropped >= YOUNG:
+            self._held, self._dropped = None, now
 
     async def claims(self) -> Mapping[str, Any]:
         """Return the token's claims (`roles`, `exp`, `aud` ...), not verified, for diagnosis; empty if it is opaque."""
@@ -145,7 +146,7 @@ class TokenSource:
             raise unreachable(self._tenant, "the login host did not answer in time", UNREACHABLE_REMEDY) from error
         ahead = min(REFRESH_AHEAD, lifetime / 2)
         return _Held(
-            f"Bearer {token}", asked, asked + lifetime - ahead, asked + lifetime, asked_at + timedelta(seconds=lifetime)
+            f"Bearer {token}", asked + lifetime - ahead, asked + lifetime, asked_at + timedelta(seconds=lifetime)
         )
 
     def _longest(self) -> float:
