@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import Context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -30,15 +30,16 @@ LONGEST_STRETCH = 0.01
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """An attempt, when it was started (monotonic seconds), and how far it has come."""
+    """An attempt, when it began to run (monotonic seconds), and how far it has come."""
 
     desk: Desk
     handler: OpenHandler
     delivery: Delivery
     started_at: datetime
-    started: float
+    started: float = 0.0
     has_begun: bool = False
     is_settled: bool = False
+    has_ended: bool = False
     given_up: bool = False
 
     def is_overdue(self, now: float) -> bool:
@@ -47,7 +48,11 @@ class _Attempt:
 
 
 class Attempts:
-    """Runs claimed deliveries, each in a task of its own, so that none keeps another from running.
+    """Runs claimed deliveries; none keeps another from running.
+
+    A worker, a task with a clean context, runs what is queued, one after the other, as long as handlers need not wait
+    and leave no trace in it. Whoever has to wait has the worker to himself, and a new one takes over the queue: so what
+    is done at once costs no task, and what is not has its own.
 
     Args:
         bind_log: Makes the bound logger for a delivery.
@@ -76,8 +81,9 @@ class Attempts:
         self._bind_log = bind_log
         self._ended = ended
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
+        self._queue: deque[_Attempt] = deque()
+        self._worker: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], _Attempt] = {}
-        self._stretch: float | None = None
         self._stopping = False
 
     def __bool__(self) -> bool:
@@ -86,15 +92,12 @@ class Attempts:
 
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""
-        started = self._clock.monotonic()
         for delivery in deliveries:
-            attempt = _Attempt(desk, desk.handlers[delivery.handler], delivery, now, started)
+            self._queue.append(_Attempt(desk, desk.handlers[delivery.handler], delivery, now))
             desk.begin()
             self.busy[delivery.handler] += 1
-            # A clean context: what a handler leaves in it is not for the next mail's handler to see.
-            task = asyncio.create_task(self._run(attempt), context=Context())
-            self._running[task] = attempt
-            task.add_done_callback(self._let_go)
+        if self._worker is None:
+            self._hire()
 
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
@@ -121,11 +124,36 @@ class Attempts:
         for task in self._running:
             task.cancel()
 
+    def _hire(self) -> None:
+        """Have what is queued run by a new worker, if there is anything."""
+        self._worker = None
+        if self._queue:
+            # A clean context: what a handler leaves in its own is not for the next mail's handler to see.
+            self._worker = asyncio.create_task(self._work(), context=Context())
+            self._worker.add_done_callback(self._let_go)
+
+    async def _work(self) -> None:
+        task, began = asyncio.current_task(), self._clock.monotonic()
+        assert task is not None
+        while self._queue and self._worker is task:
+            attempt = self._running[task] = self._queue.popleft()
+            await self._run(attempt)
+            self._end(attempt)
+            if copy_context() or task.cancelling() or self._clock.monotonic() - began > LONGEST_STRETCH:
+                return
+
+    def _let_go(self, worker: asyncio.Task[None]) -> None:
+        """Forget a worker that has ended, whatever ended it; no delivery stays behind unsettled or unrun."""
+        attempt = self._running.pop(worker, None)
+        if attempt is not None and not attempt.has_ended:
+            self._end(attempt, None if worker.cancelled() else worker.exception())
+        if worker is self._worker:
+            self._hire()
+
     async def _run(self, attempt: _Attempt) -> None:
         """Run one attempt and leave its settlement."""
         outcome: Outcome | None = None
         try:
-            await self._take_turns()
             if not self._stopping:
                 attempt.has_begun, attempt.started = True, self._clock.monotonic()
                 outcome = _refusal(attempt) or await self._handle(attempt)
@@ -137,25 +165,13 @@ class Attempts:
         if not attempt.given_up:
             self._finish(attempt, outcome)
 
-    async def _take_turns(self) -> None:
-        """Let others have the event loop when attempts that began in this pass of it have had it for long."""
-        while self._stretch is not None and self._clock.monotonic() - self._stretch > LONGEST_STRETCH:  # noqa: ASYNC110 - one pass
-            await asyncio.sleep(0)
-        if self._stretch is None:
-            self._stretch = self._clock.monotonic()
-            asyncio.get_running_loop().call_soon(self._end_stretch)
-
-    def _end_stretch(self) -> None:
-        self._stretch = None
-
-    def _let_go(self, task: asyncio.Task[None]) -> None:
-        """Forget an attempt that has ended, whatever ended it; no delivery stays behind unsettled."""
-        attempt = self._running.pop(task)
+    def _end(self, attempt: _Attempt, error: BaseException | None = None) -> None:
+        """Give an attempt's place back, and see to it that it is settled."""
+        attempt.has_ended = True
         attempt.desk.end()
         if attempt.given_up:
             attempt.handler.strand(-1)
         if not attempt.is_settled:
-            error = None if task.cancelled() else task.exception()
             self._finish(attempt, None if error is None else crashed(error))
 
     def _handle(self, attempt: _Attempt) -> Awaitable[Outcome]:
@@ -168,7 +184,7 @@ class Attempts:
             http=desk.http,
             bind_log=self._bind_log,
         )
-        return handle(attempt.handler, delivery, context)
+        return handle(attempt.handler, delivery, context, self._hire)
 
     def _finish(self, attempt: _Attempt, outcome: Outcome | None) -> None:
         """Leave the settlement of an attempt; without an outcome it was cut off."""
@@ -193,7 +209,7 @@ class Attempts:
             state=verdict.state.value,
             seconds=self._clock.monotonic() - attempt.started,
             note=verdict.note,
-            error=for_the_log(verdict.error),
+            error=verdict.error and for_the_log(verdict.error),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from postroom.errors import GraphError, NotFound, PostroomError
@@ -27,9 +27,14 @@ LONGEST_CRASH = 200
 DONE = Done()
 
 
-async def handle(handler: OpenHandler, delivery: Delivery, context: Context) -> Outcome:
-    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too."""
-    patience = Patience(handler.timeout)
+async def handle(
+    handler: OpenHandler, delivery: Delivery, context: Context, waits: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Return what the handler made of the mail; a time-out, a crash and a wrong answer are outcomes too.
+
+    `waits` is called when the handler cannot go on at once, the first time.
+    """
+    patience = Patience(handler.timeout, waits)
     try:
         answer = await patience.run(_work(handler, delivery.message, context))
     except asyncio.CancelledError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,10 +17,12 @@ class Patience:
 
     Args:
         seconds: How long it may wait in all.
+        waits: Called when it has to wait, the first time.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, waits: Callable[[], None]) -> None:
         self._seconds = seconds
+        self._waits = waits
         self._limit: asyncio.Timeout | None = None
 
     @property
@@ -35,6 +37,7 @@ class Patience:
         except StopIteration as end:
             result: T = end.value
             return result
+        self._waits()
         self._limit = asyncio.timeout(self._seconds)
         async with self._limit:
             return await _go_on(work, awaited)

@@ -640,6 +640,35 @@ async def test_whatever_a_handler_raises_its_delivery_is_settled_and_others_run_
     assert all(error in row["error"] for row in await rows() if row["handler"] == "broken")
 
 
+async def test_a_handler_that_cancels_its_task_and_is_done_harms_nobody(dispatching, journal, folder, clock, rows):
+    await deliver(journal, folder, clock, "erp", count=3)
+    handler = Scripted(lambda *_: asyncio.current_task().cancel() and Done())
+
+    async with dispatching(opened("erp", handler)):
+        await settled(journal, 3)
+
+    assert len(handler.ran) == 3
+    assert await state(rows) == [("done", 1)] * 3
+
+
+async def test_who_has_to_wait_keeps_nobody_else_from_running(dispatching, journal, folder, clock):
+    await deliver(journal, folder, clock, "erp", count=5)
+    release = asyncio.Event()
+    ran = []
+
+    async def every_second_waits():
+        ran.append(1)
+        if len(ran) % 2:
+            await release.wait()
+
+    async with dispatching(opened("erp", Scripted(lambda *_: every_second_waits()))) as dispatcher:
+        await until(lambda: len(ran) == 5)
+        await settled(journal, 2)
+        assert dispatcher.desk.busy == 3
+        release.set()
+        await settled(journal, 5)
+
+
 async def test_an_attempt_that_a_defect_of_ours_ended_is_settled_all_the_same(
     dispatching, *, journal, folder, clock, rows, monkeypatch
 ):
