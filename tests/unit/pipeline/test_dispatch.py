@@ -661,10 +661,11 @@ async def test_who_has_to_wait_keeps_nobody_else_from_running(dispatching, journ
         if len(ran) % 2:
             await release.wait()
 
-    async with dispatching(opened("erp", Scripted(lambda *_: every_second_waits()))) as dispatcher:
+    handler = Scripted(lambda *_: every_second_waits())
+    async with dispatching(opened("erp", handler)):
         await until(lambda: len(ran) == 5)
         await settled(journal, 2)
-        assert dispatcher.desk.busy == 3
+        assert handler.under_way == 3
         release.set()
         await settled(journal, 5)
 
