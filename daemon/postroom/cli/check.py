@@ -12,7 +12,7 @@ import click
 from postroom.cli.common import config_option, counted, json_option, load, print_json, run_async
 from postroom.config import Config
 from postroom.config.problems import Id
-from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
+from postroom.errors import ConfigError, ExitCode, Problem, Unavailable
 from postroom.observe.redact import escape
 
 Online = Callable[[Config], Awaitable[list[Problem]]]
@@ -62,7 +62,7 @@ async def _tried(online: Online, config: Config) -> list[Problem]:
         async with asyncio.timeout(ONLINE_LIMIT):
             return await online(config)
     except TimeoutError as error:
-        raise PostroomError(
+        raise Unavailable(
             f"Trying it took longer than {ONLINE_LIMIT:.0f} s and was given up.",
             remedy="Look at the network, or at the proxy, between here and Graph.",
         ) from error

@@ -23,6 +23,14 @@ def test_seconds_may_have_a_unit(given_as, seconds):
     assert Knob.model_validate({"wait": given_as}).wait == seconds
 
 
+def test_days_and_hours_are_units_here_as_everywhere_in_a_configuration():
+    class Patient(Options):
+        wait: Duration = 5.0
+
+    assert Patient.model_validate({"wait": "2d"}).wait == 172_800
+    assert Patient.model_validate({"wait": "6h"}).wait == 21_600
+
+
 @pytest.mark.parametrize("value", ["1h", "0s", 0, -1, 601, "5 s", "s", "", "1d", "nan", "inf", None, "٣s"])
 def test_what_is_no_time_within_the_limits_is_refused(value):
     with pytest.raises(ValidationError):
