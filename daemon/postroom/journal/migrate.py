@@ -8,9 +8,10 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from postroom.errors import JournalError
+from postroom.failpoints import reach
 from postroom.journal.tables import metadata
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision there is, oldest first. Kept here so that a start that has nothing to do need not load Alembic."""
 VERSION_TABLE: Final = "journal_version"
 
@@ -56,3 +57,4 @@ def _upgrade(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     command.upgrade(config, "head")
+    reach("schema.written")

@@ -104,6 +104,7 @@ messages: Final = Table(
     _text("sender"),
     _text("rules", nullable=True),
     Column("snapshot", LargeBinary),  # JSON in UTF-8, as it is encoded and decoded: text would be recoded both ways
+    _text("handled_by", nullable=True),  # JSON list of handlers; set when the message was pruned
     UniqueConstraint("mailbox_id", "graph_id"),
 )
 
