@@ -15,6 +15,7 @@ from postroom.build import Generation, build, pollers, put_away
 from postroom.chores import Chores
 from postroom.config import Config
 from postroom.errors import ConfigError, JournalError, PostroomError
+from postroom.failpoints import reach
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
 from postroom.observe.log import compact
@@ -218,6 +219,7 @@ class App:
         self.chores.connections = new.connections
         self.chores.forget(old.connections.keys() - new.connections.keys())
         self._work_came()
+        reach("reload.swapped")
         self._retire(old, new)
         self.report.event("reloaded", mailboxes=len(config.mailboxes), handlers=len(config.handlers))
         self._say_what_is_watched()
@@ -225,7 +227,9 @@ class App:
     async def _change_watch(self, old: Generation, new: Generation) -> None:
         """Let the rounds under way end, then watch the new folders, or go on with the old ones if that fails."""
         try:
+            reach("reload.draining")
             await self.rounds.stop(self.config.limits.drain)
+            reach("reload.drained")
             await self._watch(new)
         except BaseException:
             await self._watch_again(old)
@@ -254,9 +258,12 @@ class App:
         self.report.event("stopping", limit=limit)
         self._notifier.stopping("letting deliveries finish")
         self._schedule.stop()
+        reach("stop.draining")
         await asyncio.gather(self.rounds.stop(limit), self.dispatcher.stop(limit), self.actor.stop(limit))
         await self._end_rooms(limit)
+        reach("stop.drained")
         await self._stack.aclose()
+        reach("stop.closed")
         self.report.event("stopped")
 
     async def _end_rooms(self, limit: float) -> None:

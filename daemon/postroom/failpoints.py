@@ -1,4 +1,4 @@
-"""Named points at which a test can end the process, as a power cut would: nothing is flushed, nobody is told.
+"""Named points at which a test can end the process as `kill -9` would: nothing is flushed, nobody is told.
 
 ``POSTROOM_CRASH_AT=page.committed`` ends the process when it comes to that point, ``page.committed:3`` the third time.
 Without the variable a point costs a comparison.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 VARIABLE: Final = "POSTROOM_CRASH_AT"
@@ -15,19 +16,73 @@ VARIABLE: Final = "POSTROOM_CRASH_AT"
 EXIT_CODE: Final = 137
 """What `kill -9` looks like to whoever waits for the process."""
 
-POINTS: Final[Mapping[str, str]] = {}
+POINTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # At the start
+        "schema.written": "the journal's tables are made or upgraded, and not committed",
+        "schema.committed": "the journal is open and has this program's tables",
+        "recovery.written": "what was running is taken back, and not committed",
+        "recovery.committed": "what was running is ready again, as suspects",
+        "adoption.written": "the watched folders are in the journal, and not committed",
+        "adoption.committed": "the watched folders are in the journal",
+        # A page
+        "page.fetched": "a page has come from Graph",
+        "page.examined": "it is known which rules apply to a page's messages, and nothing of it is stored",
+        "page.written": "a page, its deliveries and its link are written, and not committed",
+        "page.committed": "a page is committed, and what was claimed with it does not run yet",
+        "page.taken": "what was claimed with a page is handed over",
+        # A round
+        "walks.written": "the times of idle rounds are written, and not committed",
+        "walks.committed": "the times of idle rounds are committed",
+        "failure.written": "why a round failed is written, and not committed",
+        "failure.committed": "why a round failed is committed",
+        "restart.written": "a dead link is forgotten, and that is not committed",
+        "restart.committed": "a dead link is forgotten, and the folder is about to be listed again",
+        # A delivery
+        "handler.starting": "an attempt is counted, and its handler about to run",
+        "handler.ended": "a handler has ended, and nobody knows its outcome",
+        "outcome.in_hand": "what is to become of a delivery is decided, and the journal does not have it",
+        "turn.written": "outcomes are settled and deliveries claimed, and that is not committed",
+        "turn.committed": "outcomes are settled and deliveries claimed, and none of these runs yet",
+        "effect.written": "an effect is claimed by `once`, and that is not committed",
+        "effect.committed": "an effect is claimed, and the handler has not heard so",
+        "state.written": "a handler's state is written, and not committed",
+        "state.committed": "a handler's state is committed, and the handler has not heard so",
+        # A mail action
+        "actions_claim.written": "mail actions are claimed, and that is not committed",
+        "actions_claim.committed": "mail actions are claimed, and none runs yet",
+        "action.starting": "a mail action is about to be carried out",
+        "action.writing": "Graph is about to be asked for a change",
+        "action.answered": "Graph has made a change",
+        "action.in_hand": "a mail action has been carried out or failed, and the journal does not have it",
+        "actions_settlement.written": "results of mail actions are written, and not committed",
+        "actions_settlement.committed": "results of mail actions are committed",
+        # A reload and a stop
+        "reload.draining": "the new configuration is open, and rounds of the old one are under way",
+        "reload.drained": "no round is under way, and the new folders are not watched yet",
+        "reload.swapped": "the new configuration is in force, and the old one is not put away",
+        "stop.draining": "the daemon was told to stop, and what runs goes on",
+        "stop.drained": "everything is settled, and nothing is closed",
+        "stop.closed": "everything is closed, and the process about to end",
+    }
+)
 """Each point with what has just happened, or is about to, when it is reached."""
 
 
 class Failpoint:
     """Where the process ends: at the `left`-th time that `point` is reached. Without a point, nowhere."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str = "") -> None:
+        self.point = ""
+        self.left = 1
+        self.arm(text)
+
+    def arm(self, text: str) -> None:
+        """Choose the point and the time, such as ``page.committed:3``; raises ValueError for a point there is not."""
         name, _, count = text.partition(":")
         if name and (name not in POINTS or (count and not count.isdecimal())):
             raise ValueError(f"{VARIABLE}={text}: there is no such failure point; there are {', '.join(POINTS)}")
-        self.point = name
-        self.left = int(count or 1)
+        self.point, self.left = name, int(count or 1)
 
     def reach(self, point: str) -> None:
         """End the process if this is the point and the time."""
@@ -37,5 +92,8 @@ class Failpoint:
                 os._exit(EXIT_CODE)
 
 
-reach: Final = Failpoint(os.environ.get(VARIABLE, "")).reach
+ARMED: Final = Failpoint(os.environ.get(VARIABLE, ""))
+"""This process's own; a process that forked from another arms it anew."""
+
+reach: Final = ARMED.reach
 """Say that a point is reached."""

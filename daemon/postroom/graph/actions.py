@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from postroom.errors import Conflict, GraphError, NotFound
+from postroom.failpoints import reach
 from postroom.graph.call import Call
 from postroom.graph.changes import Changes, changes
 from postroom.graph.classify import item_is_gone
@@ -107,4 +108,7 @@ class Actions:
     ) -> bytes:
         headers = {**self._headers, **_JSON} if body is not None else self._headers
         doing = f"{verb} a message of {self._mailbox}"
-        return await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=repeatable))
+        reach("action.writing")
+        answer = await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=repeatable))
+        reach("action.answered")
+        return answer

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, exists, insert, literal_column, or_, select, update
 
 from postroom.errors import JournalError
+from postroom.failpoints import reach
 from postroom.journal.codec import clean, decode_actions, encode_actions, micros
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import actions, is_state, mailboxes, messages
@@ -132,6 +133,7 @@ def claim(connection: Connection, limit: int, now: datetime, busy: Sequence[str]
     if not chosen:
         return []
     _RUN.once(connection, chosen)
+    reach("actions_claim.written")
     return list(_readable(connection, _CLAIMED.rows(connection, chosen), at))
 
 
@@ -149,6 +151,7 @@ def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Itera
 def settle(connection: Connection, results: Sequence[ActionResult]) -> None:
     """See `ports.Journal.settle_actions`. A result of an attempt that is no longer running changes nothing."""
     _SETTLE.many(connection, [_result_row(result) for result in results])
+    reach("actions_settlement.written")
 
 
 def _result_row(result: ActionResult) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from postroom.failpoints import reach
 from postroom.journal.codec import micros, moment_or_none
 from postroom.journal.tables import folders, mailboxes
 from postroom.ports import FolderSpec, WatchedFolder
@@ -33,6 +34,7 @@ def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> 
     for key, spec in wanted.items():
         if stored[key].name != spec.folder:
             connection.execute(update(folders).where(folders.c.id == stored[key].id).values(name=spec.folder))
+    reach("adoption.written")
     return [_watched(spec, stored[owners[spec.tenant, spec.mailbox], canonical(spec.folder)]) for spec in specs]
 
 

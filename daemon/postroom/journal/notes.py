@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from postroom.failpoints import reach
 from postroom.journal.tables import effects, handler_state
 
 
@@ -14,6 +15,7 @@ def claim_effect(connection: Connection, delivery: int, key: str) -> bool:
     if connection.scalar(mine) is not None:
         return False
     connection.execute(insert(effects), {"delivery_id": delivery, "key": key})
+    reach("effect.written")
     return True
 
 
@@ -27,10 +29,10 @@ def get_state(connection: Connection, handler: str, key: str) -> str | None:
 def set_state(connection: Connection, handler: str, key: str, value: str) -> None:
     """See `ports.Journal.state_set`."""
     mine = (handler_state.c.handler == handler) & (handler_state.c.key == key)
-    if connection.execute(update(handler_state).where(mine), {"value": value}).rowcount:
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(handler_state), {"handler": handler, "key": key, "value": value})
-    except IntegrityError:  # another transaction of this handler inserted it first
-        connection.execute(update(handler_state).where(mine), {"value": value})
+    if not connection.execute(update(handler_state).where(mine), {"value": value}).rowcount:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(handler_state), {"handler": handler, "key": key, "value": value})
+        except IntegrityError:  # another transaction of this handler inserted it first
+            connection.execute(update(handler_state).where(mine), {"value": value})
+    reach("state.written")

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, select, update
 
 from postroom.errors import JournalError
+from postroom.failpoints import reach
 from postroom.journal import actions
 from postroom.journal.codec import clean, decode_rules, encode_rules, micros
 from postroom.journal.deliver import Routed, deliver, handlers_of
@@ -129,11 +130,13 @@ def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, D
     moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
+    asked = _act(connection, mailbox, routed, page.at)
+    reach("page.written")
     return PageResult(
         fresh=len(added) + len(moved),
         known=len(stored) - len(moved),
         deliveries=made,
-        actions=_act(connection, mailbox, routed, page.at),
+        actions=asked,
         claimed=tuple(claimed),
     )
 
@@ -180,12 +183,14 @@ def _act(connection: Connection, mailbox: int, routed: Iterable[Routed], at: dat
 def note_walks(connection: Connection, walks: Mapping[int, datetime]) -> None:
     """See `ports.Journal.walked`."""
     _WALKED.many(connection, [(micros(at), micros(at), key) for key, at in walks.items()])
+    reach("walks.written")
 
 
 def fail_folder(connection: Connection, folder: int, error: str, at: datetime) -> None:
     """See `ports.Journal.folder_failed`."""
     change = {"last_error": clean(error), "last_error_at": micros(at)}
     connection.execute(update(folders).where(folders.c.id == folder), change)
+    reach("failure.written")
 
 
 def restart_walk(connection: Connection, folder: int, floor: datetime | None, at: datetime) -> None:
@@ -198,3 +203,4 @@ def restart_walk(connection: Connection, folder: int, floor: datetime | None, at
         "floor": None if floor is None else micros(floor),
     }
     connection.execute(update(folders).where(folders.c.id == folder), change)
+    reach("restart.written")

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import URL, Connection
 
 from postroom.errors import JournalError
+from postroom.failpoints import reach
 from postroom.journal import actions, adopt, claim, migrate, notes, pages, settle, upkeep
 from postroom.journal.database import Database
 from postroom.journal.drafts import draft
@@ -37,11 +38,15 @@ class SqlJournal:
     async def recover(self) -> int:
         """See `ports.Journal.recover`."""
         self._memory.suspects = True
-        return await self.database.write(upkeep.recover)
+        count = await self.database.write(upkeep.recover)
+        reach("recovery.committed")
+        return count
 
     async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
         """See `ports.Journal.adopt`."""
-        return await self.database.write(adopt.adopt, folders, at)
+        watched = await self.database.write(adopt.adopt, folders, at)
+        reach("adoption.committed")
+        return watched
 
     async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
         """See `ports.Journal.known`."""
@@ -49,19 +54,24 @@ class SqlJournal:
 
     async def commit_page(self, page: PageCommit) -> PageResult:
         """See `ports.Journal.commit_page`."""
-        return await self.database.write(pages.commit_page, page, draft(page.messages, page.at))
+        result = await self.database.write(pages.commit_page, page, draft(page.messages, page.at))
+        reach("page.committed")
+        return result
 
     async def walked(self, folders: Mapping[int, datetime]) -> None:
         """See `ports.Journal.walked`."""
         await self.database.write(pages.note_walks, folders)
+        reach("walks.committed")
 
     async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
         """See `ports.Journal.folder_failed`."""
         await self.database.write(pages.fail_folder, folder, error, at)
+        reach("failure.committed")
 
     async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
         """See `ports.Journal.restart_walk`."""
         await self.database.write(pages.restart_walk, folder, floor, at)
+        reach("restart.committed")
 
     async def turn(
         self,
@@ -76,9 +86,13 @@ class SqlJournal:
 
         def work(connection: Connection) -> list[Delivery]:
             settle.settle(connection, finished, now, conclude)
-            return claim.claim(connection, room, now, self._memory)
+            claimed = claim.claim(connection, room, now, self._memory)
+            reach("turn.written")
+            return claimed
 
-        return await self.database.write(work)
+        claimed = await self.database.write(work)
+        reach("turn.committed")
+        return claimed
 
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""
@@ -86,15 +100,20 @@ class SqlJournal:
 
     async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
         """See `ports.Journal.claim_actions`."""
-        return await self.database.write(actions.claim, limit, now, busy)
+        claimed = await self.database.write(actions.claim, limit, now, busy)
+        reach("actions_claim.committed")
+        return claimed
 
     async def settle_actions(self, results: Sequence[ActionResult]) -> None:
         """See `ports.Journal.settle_actions`."""
         await self.database.write(actions.settle, results)
+        reach("actions_settlement.committed")
 
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """See `ports.Journal.claim_effect`."""
-        return await self.database.write(notes.claim_effect, delivery, key)
+        is_first = await self.database.write(notes.claim_effect, delivery, key)
+        reach("effect.committed")
+        return is_first
 
     async def state_get(self, handler: str, key: str) -> str | None:
         """See `ports.Journal.state_get`."""
@@ -103,6 +122,7 @@ class SqlJournal:
     async def state_set(self, handler: str, key: str, value: str) -> None:
         """See `ports.Journal.state_set`."""
         await self.database.write(notes.set_state, handler, key, value)
+        reach("state.committed")
 
     async def counts(self) -> Mapping[str, int]:
         """See `ports.Journal.counts`."""
@@ -137,6 +157,7 @@ async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
     except BaseException:
         await journal.close()
         raise
+    reach("schema.committed")
     return journal
 
 

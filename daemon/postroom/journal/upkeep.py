@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Label, ScalarSelect, Table, func, insert, literal, null, select, true, update
 
+from postroom.failpoints import reach
 from postroom.journal.codec import moment_or_none
 from postroom.journal.tables import actions, attempts, deliveries, is_state, messages
 
@@ -25,7 +26,9 @@ def recover(connection: Connection) -> int:
     connection.execute(insert(attempts).from_select(columns, cut_off))
     connection.execute(update(actions).where(is_state(actions.c.state, "running")).values(state="ready"))
     suspects = update(deliveries).where(running).values(state="ready", suspect=true(), error=CUT_OFF)
-    return connection.execute(suspects).rowcount
+    count = connection.execute(suspects).rowcount
+    reach("recovery.written")
+    return count
 
 
 def next_due(connection: Connection) -> datetime | None:

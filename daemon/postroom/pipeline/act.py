@@ -8,6 +8,7 @@ from datetime import timedelta
 from random import Random
 
 from postroom.errors import JournalError, PostroomError
+from postroom.failpoints import reach
 from postroom.model import RetryPolicy
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed
@@ -104,6 +105,7 @@ class Actor:
                 self._finished.append(self._given_back(task))
 
     async def _carry_out(self, desk: Desk, task: ActionTask) -> None:
+        reach("action.starting")
         try:
             result = await self._result(desk, task)
         except asyncio.CancelledError as error:
@@ -112,6 +114,7 @@ class Actor:
             result = self._failed(task, crashed(error).reason)
         desk.end()
         self._finished.append(result)
+        reach("action.in_hand")
         self.wake.set()
         self._report.event(
             "action",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
+from postroom.failpoints import reach
 from postroom.model import Delivery, Outcome, Reject, Retry, Settlement
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
@@ -153,6 +154,7 @@ class Attempts:
     async def _run(self, attempt: _Attempt) -> None:
         """Run one attempt and leave its settlement."""
         outcome: Outcome | None = None
+        reach("handler.starting")
         try:
             if not self._stopping:
                 attempt.has_begun, attempt.started = True, self._clock.monotonic()
@@ -162,6 +164,7 @@ class Attempts:
             outcome = None if self._stopping else crashed(error)
         except BaseException as error:  # noqa: BLE001 - whatever went wrong around the handler, the delivery must go on
             outcome = crashed(error)
+        reach("handler.ended")
         if not attempt.given_up:
             self._finish(attempt, outcome)
 
@@ -196,6 +199,7 @@ class Attempts:
         attempt.is_settled = True
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
+        reach("outcome.in_hand")
         self._ended()
         self._report.event(
             "delivery",

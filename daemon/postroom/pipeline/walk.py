@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postroom.errors import Unavailable
+from postroom.failpoints import reach
 from postroom.pipeline import listing
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
@@ -83,6 +84,7 @@ class Walk:
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
         page = await self._fetch(folder_id, at)
+        reach("page.fetched")
         while True:
             following, link = self._after(start, at, page, began)
             async with self._fetching(folder_id, following) as ahead:
@@ -93,6 +95,7 @@ class Walk:
                 if astray >= SEEN_LINK_LIMIT:
                     raise self._unavailable("Graph's links lead in a circle")
                 page = await ahead
+                reach("page.fetched")
             at = following
             seen.add(hash(at))
 
@@ -136,6 +139,7 @@ class Walk:
         """Commit a page with the link that follows it; one that changes nothing is not written."""
         after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
         messages = await self._examiner.examine(self.folder, page.entries)
+        reach("page.examined")
         if not messages and after == self.folder:
             return PageResult()
         commit = PageCommit(
@@ -166,6 +170,7 @@ class Walk:
             result = await self._journal.commit_page(replace(page, room=places.room))
         finally:
             self._dispatcher.take(places, result)
+        reach("page.taken")
         return result
 
     def _unavailable(self, what: str) -> Unavailable:
