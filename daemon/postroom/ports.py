@@ -127,6 +127,7 @@ class WatchedFolder:
         floor: In a full walk, mail received earlier is remembered but not dispatched; None: all is dispatched.
         mode: ``delta``, or ``listing`` where delta cannot run.
         graph_id: Graph's id of the folder that `link` belongs to; None before the first page.
+        reconciled_at: When it was last compared whole with Graph's listing, as of the start; None: never.
     """
 
     key: int
@@ -137,6 +138,7 @@ class WatchedFolder:
     floor: datetime | None = None
     mode: Literal["delta", "listing"] = "delta"
     graph_id: str | None = None
+    reconciled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

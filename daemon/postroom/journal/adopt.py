@@ -79,4 +79,5 @@ def _watched(spec: FolderSpec, row: Row[*tuple[Any, ...]]) -> WatchedFolder:
         floor=moment_or_none(row.floor),
         mode=row.mode,
         graph_id=row.graph_id,
+        reconciled_at=moment_or_none(row.reconciled_at),
     )

@@ -86,6 +86,7 @@ folders: Final = Table(
     _time("last_round_at"),
     _empty_text("last_error"),
     _time("last_error_at"),
+    _time("reconciled_at"),
     UniqueConstraint("mailbox_id", "name"),
 )
 
@@ -104,7 +105,7 @@ messages: Final = Table(
     _text("sender"),
     _text("rules", nullable=True),
     Column("snapshot", LargeBinary),  # JSON in UTF-8, as it is encoded and decoded: text would be recoded both ways
-    _text("handled_by", nullable=True),  # JSON list of handlers; set when the message was pruned
+    _text("settled", nullable=True),  # JSON, handler or origin of actions -> state; set when the message was pruned
     UniqueConstraint("mailbox_id", "graph_id"),
 )
 
