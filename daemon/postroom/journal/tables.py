@@ -190,3 +190,11 @@ handler_state: Final = Table(
     Column("key", Text, primary_key=True),
     _text("value"),
 )
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("handler", Text, primary_key=True),
+    _time("since", nullable=False),  # when the first of the attempts began that made its breaker open
+    _text("reason"),
+)
