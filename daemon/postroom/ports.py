@@ -57,6 +57,14 @@ class Page:
     delta_link: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SurveyPage:
+    """One page of a survey: which messages are in a folder (id, time of receipt), and Graph's link to more."""
+
+    entries: tuple[tuple[str, datetime], ...]
+    next_link: str | None = None
+
+
 Detail = Literal["headers", "attachments", "size"]
 
 
@@ -88,8 +96,16 @@ class Mail(Protocol):
     ) -> Page:
         """Fetch a page of the plain listing, oldest first; the last page has no link at all."""
 
+    async def survey_page(
+        self, folder: str, folder_id: str, link: str | None, page_size: int, since: datetime | None
+    ) -> SurveyPage:
+        """Fetch ids and times of receipt alone, oldest first, when nothing else wants the mailbox's budget."""
+
     async def message(self, message_id: str, folder: str) -> Message | None:
         """Fetch one message; None when it is gone."""
+
+    async def is_gone(self, message_id: str) -> bool:
+        """Say whether the mailbox has the message in no folder any more; what is in doubt is raised."""
 
     async def details(self, message_id: str, wanted: frozenset[Detail]) -> Details:
         """Fetch what rules ask beyond the delta's fields; raises NotFound when the message is gone."""
@@ -172,6 +188,8 @@ class PageCommit:
     Attributes:
         room: Handler -> how many of the page's deliveries may be claimed with it, in the same transaction.
         graph_id: Graph's id of the folder that the page and the link are of.
+        advance: False for messages that a round has missed: they are taken in, and the folder stays as it is.
+        conclude: Asked about messages that moved here and whose handlers had them before; without, nothing follows.
     """
 
     folder: int
@@ -183,6 +201,8 @@ class PageCommit:
     floor: datetime | None = None
     room: Mapping[str, int] = field(default_factory=dict)
     graph_id: str | None = None
+    advance: bool = True
+    conclude: Conclude | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +247,22 @@ class ActionRequest:
     message_id: int
     origin: str
     actions: tuple[MailAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many messages lost their details; `next` is where to go on, None when what follows is too young."""
+
+    count: int
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgettable:
+    """Pruned messages as (our id, mailbox, Graph's id); `next` as in `Pruned`."""
+
+    messages: tuple[tuple[int, str, str], ...]
+    next: int | None
 
 
 Conclude = Callable[[Siblings], Sequence[ActionRequest]]
@@ -287,11 +323,15 @@ class Journal(Protocol):
 
         A message known in the same folder is suppressed. One known in another folder of the mailbox has moved here:
         it is routed again, and only handlers that never had it get a delivery. One remembered under the floor and now
-        met in another watched folder is new.
+        met in another watched folder is new. Where all handlers of a rule had the message before it moved here, what
+        that rule asks for afterwards is recorded with the page.
 
         Where the page brings room, its deliveries are claimed with it, as `turn` would, unless others wait for that
         handler: nobody is overtaken.
         """
+
+    async def reconciled(self, folder: int, at: datetime) -> None:
+        """Remember that the folder was compared with Graph's listing, and that nothing is missing up to `at`."""
 
     async def walked(self, folders: Mapping[int, datetime]) -> None:
         """Remember when folders were last walked to their end, and that it went well; an older failure is over."""
@@ -336,6 +376,22 @@ class Journal(Protocol):
 
     async def state_set(self, handler: str, key: str, value: str) -> None:
         """Store a handler's JSON text."""
+
+    async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
+        """Look at the next `limit` ids after `after`; drop the details of what was seen and settled before `before`.
+
+        Of a pruned message stay its id, its times, and which handlers and rules had it, so that it is never new again.
+        A dead letter or a given-up mail action keeps its message whole: it waits for an operator.
+        """
+
+    async def forgettable(self, before: datetime, after: int, limit: int) -> Forgettable:
+        """Look at the next `limit` ids after `after`; return the pruned messages seen before `before`."""
+
+    async def forget(self, ids: Sequence[int]) -> int:
+        """Forget pruned messages altogether, which must not exist any more; returns how many."""
+
+    async def size(self) -> int:
+        """Return how many bytes the journal takes, its write-ahead log included."""
 
     async def counts(self) -> Mapping[str, int]:
         """Return counts: ``messages``, ``deliveries.<state>`` and ``actions.<state>``."""

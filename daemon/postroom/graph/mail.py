@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -15,11 +16,11 @@ from postroom.graph.classify import item_is_gone
 from postroom.graph.client import GraphClient
 from postroom.graph.decode import decode, decode_message, decode_page
 from postroom.graph.folders import Folders
-from postroom.graph.snapshot import entries, message
+from postroom.graph.snapshot import entries, message, placed
 from postroom.graph.urls import MESSAGE_FIELDS, Urls
 from postroom.graph.wire import WireDetail, WirePage
 from postroom.model import Body, Details, MailAction, Message
-from postroom.ports import Detail, FileInfo, Page
+from postroom.ports import Detail, FileInfo, Page, SurveyPage
 
 IMMUTABLE = 'IdType="ImmutableId"'
 """Goes with each request that carries or returns message ids: it counts for that one alone (outlook-immutable-id)."""
@@ -62,6 +63,14 @@ class MailboxMail:
         page = await self._page(folder, folder_id, url, _PREFER)
         return Page(entries(page, self.address, folder), page.next_link)
 
+    async def survey_page(
+        self, folder: str, folder_id: str, link: str | None, page_size: int, since: datetime | None
+    ) -> SurveyPage:
+        """Fetch ids and times of receipt alone, oldest first, when nothing else wants the mailbox's budget."""
+        url = link or self._urls.survey(folder_id, page_size, since)
+        page = await self._page(folder, folder_id, url, _PREFER, Priority.REST)
+        return SurveyPage(placed(page), page.next_link)
+
     async def message(self, message_id: str, folder: str) -> Message | None:
         """Fetch one message; None when it is gone."""
         call = self._read(self._urls.message(message_id, MESSAGE_FIELDS), "a message")
@@ -73,6 +82,15 @@ class MailboxMail:
         if found is None:
             raise self._broken(folder, "a message has no id or no time of receipt")
         return found
+
+    async def is_gone(self, message_id: str) -> bool:
+        """Say whether the mailbox has the message in no folder any more; what is in doubt is raised."""
+        call = self._read(self._urls.message(message_id, "id"), "whether a message is there")
+        try:
+            await self._fetch(replace(call, priority=Priority.REST))
+        except NotFound:
+            return True
+        return False
 
     async def details(self, message_id: str, wanted: frozenset[Detail]) -> Details:
         """Fetch what rules ask beyond the delta's fields; raises NotFound when the message is gone."""
@@ -127,9 +145,11 @@ class MailboxMail:
         """Carry the actions out in order, idempotently: read, compare, write what differs. Returns what was done."""
         return await self._actions.act(message_id, actions)
 
-    async def _page(self, folder: str, folder_id: str, url: str, headers: Mapping[str, str]) -> WirePage:
+    async def _page(
+        self, folder: str, folder_id: str, url: str, headers: Mapping[str, str], priority: Priority = Priority.POLL
+    ) -> WirePage:
         doing = f"reading {folder} of {self.address}"
-        call = Call("GET", url, self.address, doing, headers, priority=Priority.POLL)
+        call = Call("GET", url, self.address, doing, headers, priority=priority)
         try:
             page = decode_page(await self._client.fetch(call), doing=doing, mailbox=self.address)
         except NotFound:

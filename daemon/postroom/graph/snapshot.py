@@ -17,6 +17,11 @@ def entries(page: WirePage, mailbox: str, folder: str) -> tuple[Entry, ...]:
     return tuple([_entry(wire, mailbox, folder) for wire in page.value if wire.id])
 
 
+def placed(page: WirePage) -> tuple[tuple[str, datetime], ...]:
+    """Return id and time of receipt of each entry that has both."""
+    return tuple([(wire.id, _utc(wire.received_at)) for wire in page.value if wire.id and wire.received_at])
+
+
 def message(wire: WireMessage, mailbox: str, folder: str) -> Message | None:
     """Return the snapshot, or None without id or time of receipt, the two that nothing works without."""
     if wire.received_at is None or not wire.id:

@@ -38,9 +38,11 @@ class Urls:
 
     def listing(self, folder_id: str, page_size: int, since: datetime | None) -> str:
         """Plain listing, oldest first; what is ordered by must be filtered by first (list-messages docs)."""
-        floor = "" if since is None else f"&$filter={_option(f'receivedDateTime ge {_utc(since)}')}"
-        fields = f"$select={MESSAGE_FIELDS}&$orderby=receivedDateTime&$top={page_size}"
-        return f"{self._folder(folder_id)}/messages?{fields}{floor}"
+        return self._listed(folder_id, MESSAGE_FIELDS, page_size, since)
+
+    def survey(self, folder_id: str, page_size: int, since: datetime | None) -> str:
+        """Plain listing of ids and times of receipt alone, oldest first."""
+        return self._listed(folder_id, "id,receivedDateTime", page_size, since)
 
     def message(self, message_id: str, select: str = "") -> str:
         """One message, by immutable id."""
@@ -84,6 +86,11 @@ class Urls:
     def new_folder(self, parent_id: str | None) -> str:
         """Where a folder is made."""
         return f"{self._user}/mailFolders" if parent_id is None else f"{self._folder(parent_id)}/childFolders"
+
+    def _listed(self, folder_id: str, select: str, page_size: int, since: datetime | None) -> str:
+        floor = "" if since is None else f"&$filter={_option(f'receivedDateTime ge {_utc(since)}')}"
+        fields = f"$select={select}&$orderby=receivedDateTime&$top={page_size}"
+        return f"{self._folder(folder_id)}/messages?{fields}{floor}"
 
     def _folder(self, folder_id: str) -> str:
         return f"{self._user}/mailFolders/{_segment(folder_id)}"

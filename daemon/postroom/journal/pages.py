@@ -124,7 +124,8 @@ def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, D
     mailbox = mailbox_of(connection, page.folder)
     floor = None if page.floor is None else micros(page.floor)
     at = micros(page.at)
-    _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
+    if page.advance:
+        _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
     stored = {row[0]: row for row in _STORED.rows(connection, list(drafts), mailbox)}
     added = [new for graph_id, new in drafts.items() if graph_id not in stored]
     moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]

@@ -129,3 +129,16 @@ class Summary:
     messages: int
     deliveries: Mapping[tuple[str, str], int]
     actions: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """How it stands with a message.
+
+    Attributes:
+        state: The weightiest state of its deliveries. Without any: ``remembered`` (it was there before Postroom was),
+            ``no handler`` (its rules name none) or ``no rule`` (none matched).
+    """
+
+    received_at: datetime
+    state: str

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal import actions, adopt, claim, migrate, notes, pages, settle, upkeep
+from postroom.journal import actions, adopt, claim, migrate, notes, pages, reconcile, settle, upkeep
 from postroom.journal.database import Database
 from postroom.journal.drafts import draft
 from postroom.journal.engine import database_file, make_engine, parse, threads
@@ -57,6 +57,10 @@ class SqlJournal:
         result = await self.database.write(pages.commit_page, page, draft(page.messages, page.at))
         reach("page.committed")
         return result
+
+    async def reconciled(self, folder: int, at: datetime) -> None:
+        """See `ports.Journal.reconciled`."""
+        await self.database.write(reconcile.note, folder, at)
 
     async def walked(self, folders: Mapping[int, datetime]) -> None:
         """See `ports.Journal.walked`."""

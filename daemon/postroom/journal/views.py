@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from postroom.journal import operate, queries
-from postroom.journal.records import DeliveryRecord, MailboxRecord, MessageDetail, MessageRecord, Summary
+from postroom.journal import operate, queries, reconcile
+from postroom.journal.records import AccountRecord, DeliveryRecord, MailboxRecord, MessageDetail, MessageRecord, Summary
 from postroom.journal.store import SqlJournal
 from postroom.model import DeliveryState
 
@@ -39,6 +39,10 @@ class JournalViews:
         """Return deliveries, newest first."""
         conditions = queries.filters(state, handler, mailbox)
         return await self._database.read(queries.list_deliveries, *conditions, limit=limit)
+
+    async def account(self, folder: int, since: datetime, until: datetime) -> dict[str, AccountRecord]:
+        """Return Graph's id -> how it stands with each message last seen in the folder and received in the period."""
+        return await self._database.read(reconcile.account, folder, since, until)
 
     async def summary(self) -> Summary:
         """Return counts of messages, of deliveries by handler and state, of mail actions by kind and state."""
