@@ -176,6 +176,31 @@ actions: Final = Table(
 _partial("actions_due", actions.c.due_at, where=is_state(actions.c.state, "ready"))
 _partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead"))
 
+sends: Final = Table(
+    "sends",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("mailbox"),
+    _text("conversation"),
+    _text("state"),
+    _empty_text("draft_id"),
+    _empty_text("note"),
+    _time("at", nullable=False),
+    _time("tried_at"),
+    Index("sends_mailbox", "mailbox", "at"),
+    Index("sends_conversation", "mailbox", "conversation", "at"),
+)
+
+correspondents: Final = Table(
+    "correspondents",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    _text("mailbox"),
+    _time("at", nullable=False),
+    Index("correspondents_mailbox", "mailbox", "address", "at"),
+)
+
 effects: Final = Table(
     "effects",
     metadata,
