@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select
@@ -13,11 +14,13 @@ from postroom.journal.claim import is_waiting
 from postroom.journal.codec import clean, micros
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import deliveries
-from postroom.model import Delivery, Message
+from postroom.model import Delivery, DeliveryState, Message
 from postroom.ports import MatchedRule
 
 _HAD: Final = PreparedIn(
-    lambda items: select(deliveries.c.message_id, deliveries.c.handler).where(deliveries.c.message_id.in_(items))
+    lambda items: select(deliveries.c.message_id, deliveries.c.handler, deliveries.c.state).where(
+        deliveries.c.message_id.in_(items)
+    )
 )
 _DELIVERY: Final = (
     "message_id",
@@ -40,20 +43,20 @@ _ADDED: Final = Prepared(
 
 
 class Routed(NamedTuple):
-    """A stored message with the rules that apply to it, and the handlers that already had it."""
+    """A stored message with the rules that apply to it; `had`: each handler that had it before, and how that went."""
 
     id: int
     message: Message
     rules: tuple[MatchedRule, ...]
     failure: str = ""
-    had: frozenset[str] = frozenset()
+    had: Mapping[str, DeliveryState] = MappingProxyType({})
 
 
-def handlers_of(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, frozenset[str]]:
-    """Return which handlers have a delivery of each of these messages."""
-    had: dict[int, frozenset[str]] = defaultdict(frozenset)
-    for message_id, handler in _HAD.rows(connection, message_ids):
-        had[message_id] |= {handler}
+def handlers_of(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, Mapping[str, DeliveryState]]:
+    """Return which handlers have a delivery of each of these messages, and its state."""
+    had: dict[int, dict[str, DeliveryState]] = defaultdict(dict)
+    for message_id, handler, state in _HAD.rows(connection, message_ids):
+        had[message_id][handler] = DeliveryState(state)
     return had
 
 

@@ -16,7 +16,7 @@ from postroom.journal.deliver import Routed, deliver, handlers_of
 from postroom.journal.drafts import Draft, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
-from postroom.ports import PageCommit, PageResult
+from postroom.ports import PageCommit, PageResult, Siblings
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -131,7 +131,7 @@ def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, D
     moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
-    asked = _act(connection, mailbox, routed, page.at)
+    asked = actions.record(connection, {**_due_at_once(mailbox, routed), **_concluded(page, mailbox, routed)}, page.at)
     reach("page.written")
     return PageResult(
         fresh=len(added) + len(moved),
@@ -169,16 +169,28 @@ def _all_rules(rules: str | None, new: Draft) -> str:
     return encode_rules({**before, **handlers_named(new.rules)})
 
 
-def _act(connection: Connection, mailbox: int, routed: Iterable[Routed], at: datetime) -> int:
-    """Record the actions of rules that name no handler; where rules could not be evaluated nothing is certain."""
-    requests = {
+def _due_at_once(mailbox: int, routed: Iterable[Routed]) -> actions.Requests:
+    """Return the actions of rules that name no handler; where rules could not be evaluated nothing is certain."""
+    return {
         (each.id, f"rule {rule.name} then"): (mailbox, rule.actions)
         for each in routed
         if not each.failure
         for rule in each.rules
         if rule.actions
     }
-    return actions.record(connection, requests, at)
+
+
+def _concluded(page: PageCommit, mailbox: int, routed: Iterable[Routed]) -> actions.Requests:
+    """Return what rules ask for whose handlers had the message where it came from: no attempt will end for them."""
+    if page.conclude is None:
+        return {}
+    again = [each for each in routed if each.had and not each.failure]
+    found = (request for each in again for request in page.conclude(_siblings(each)))
+    return {(request.message_id, request.origin): (mailbox, request.actions) for request in found}
+
+
+def _siblings(each: Routed) -> Siblings:
+    return Siblings(each.id, each.message.mailbox, each.message.folder, handlers_named(each.rules), each.had)
 
 
 def note_walks(connection: Connection, walks: Mapping[int, datetime]) -> None:
