@@ -107,7 +107,37 @@ class Delete:
     """Delete the mail: it goes to Deleted Items' recoverable store, as when a person deletes it."""
 
 
-MailAction = MarkRead | MoveTo | Categorise | Flag | Delete
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the mail in plain text: to its Reply-To, or else to its From; `to_all` answers everybody it went to.
+
+    Without a `subject` it is the mail's own, with ``RE:`` before it.
+    """
+
+    text: str
+    subject: str = ""
+    to_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Forward the mail with its attachments to these addresses, the comment above it."""
+
+    to: tuple[str, ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a new mail in plain text to these addresses."""
+
+    to: tuple[str, ...]
+    subject: str
+    text: str
+    cc: tuple[str, ...] = ()
+
+
+MailAction = MarkRead | MoveTo | Categorise | Flag | Delete | Reply | Forward | Send
 """A write to the mailbox, asked for by a handler or by a rule and carried out by Postroom."""
 
 
@@ -168,6 +198,21 @@ class RetryPolicy:
     attempts: int = 8
     first: float = 30.0
     longest: float = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a handler's deliveries are held because what it needs does not work. Times in seconds.
+
+    Attributes:
+        after: Different mails that have to fail alike, with none done in between.
+        probe: Wait before one of them is tried again; doubles each time.
+        longest: Upper limit of one wait.
+    """
+
+    after: int = 5
+    probe: float = 30.0
+    longest: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

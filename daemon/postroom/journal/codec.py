@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from postroom.errors import JournalError
-from postroom.model import Categorise, Delete, Flag, MailAction, MarkRead, Message, MoveTo
+from postroom.model import Categorise, Delete, Flag, Forward, MailAction, MarkRead, Message, MoveTo, Reply, Send
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -19,6 +19,10 @@ LONGEST_ERROR: Final = 4_000
 """Characters kept of an error or a note: a handler, or who writes to it, decides how long they are."""
 LONGEST_LABEL: Final = 500
 """Characters of subject, sender and ids kept for listings; the snapshot has them whole."""
+_LONGEST_LETTER: Final = 60_000
+"""Characters of a text to send: more than there may be."""
+_SHORT: Final = 1_000
+"""Characters of recorded mail actions that are worth keeping decoded."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_plain = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -90,10 +94,29 @@ def decode_rules(rules: str) -> Mapping[str, tuple[str, ...]]:
     return msgspec.json.decode(rules, type=dict[str, tuple[str, ...]])
 
 
-@functools.lru_cache(maxsize=4096)
+def encode_settled(settled: Mapping[str, str]) -> str:
+    """Return handler or origin -> state as JSON: what remains of a message that was pruned."""
+    return _encode(settled).decode()
+
+
+@functools.lru_cache(maxsize=1024)
+def decode_settled(settled: str) -> Mapping[str, str]:
+    """Return handler or origin -> state. Cached: what was settled of most messages is alike."""
+    return msgspec.json.decode(settled, type=dict[str, str])
+
+
 def encode_actions(actions: tuple[MailAction, ...]) -> str:
     """Return mail actions as JSON in the words of the configuration: ``[{"move_to": "Done"}, {"mark_read": true}]``."""
+    if any(isinstance(action, Reply | Forward | Send) for action in actions):
+        return _encoded(actions)  # each may have a long text of its own: not to be kept
+    return _encoded_once(actions)
+
+
+def _encoded(actions: tuple[MailAction, ...]) -> str:
     return _encode([_plain(action) for action in actions]).decode()
+
+
+_encoded_once = functools.lru_cache(maxsize=4096)(_encoded)
 
 
 def _plain(action: MailAction) -> dict[str, Any]:
@@ -108,15 +131,28 @@ def _plain(action: MailAction) -> dict[str, Any]:
             return {"flag": clean(status)}
         case Delete():
             return {"delete": True}
+        case Reply(text, subject, to_all):
+            return {"reply": {"text": clean(text, _LONGEST_LETTER), "subject": clean(subject), "to_all": to_all}}
+        case Forward(to, comment):
+            return {"forward": {"to": list(to), "comment": clean(comment, _LONGEST_LETTER)}}
+        case Send(to, subject, text, cc):
+            text = clean(text, _LONGEST_LETTER)
+            return {"send": {"to": list(to), "subject": clean(subject), "text": text, "cc": list(cc)}}
 
 
-@functools.lru_cache(maxsize=4096)
 def decode_actions(actions: str) -> tuple[MailAction, ...]:
     """Return the mail actions; raises JournalError for what is damaged, or unknown to this program."""
+    return _decoded_once(actions) if len(actions) <= _SHORT else _decoded(actions)
+
+
+def _decoded(actions: str) -> tuple[MailAction, ...]:
     try:
         return tuple(_action(kind, value) for item in _decode_plain(actions) for kind, value in item.items())
     except msgspec.MsgspecError as error:
         raise JournalError(f"Recorded mail actions cannot be read: {error}.") from error
+
+
+_decoded_once = functools.lru_cache(maxsize=4096)(_decoded)
 
 
 def action_kinds(actions: str) -> tuple[str, ...]:
@@ -142,6 +178,12 @@ def _action(kind: str, value: Any) -> MailAction:
             return Flag(msgspec.convert(value, str))
         case "delete":
             return Delete()
+        case "reply":
+            return msgspec.convert(value, Reply)
+        case "forward":
+            return msgspec.convert(value, Forward)
+        case "send":
+            return msgspec.convert(value, Send)
     raise JournalError(
         f"The journal holds a mail action {kind!r} that this program does not know.",
         remedy="Run the version of Postroom that recorded it, or a newer one.",

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import math
 
-from postroom.model import Categorise, Delete, Done, Flag, MarkRead, MoveTo, Reject, Retry, Skip
+from postroom.model import (
+    Categorise,
+    Delete,
+    Done,
+    Flag,
+    Forward,
+    MarkRead,
+    MoveTo,
+    Reject,
+    Reply,
+    Retry,
+    Send,
+    Skip,
+)
+from postroom.outgoing import fault_of_letter
 
 _FLAGS = ("flagged", "complete", "notFlagged")
 
@@ -27,8 +41,13 @@ def fault_of(answer: object) -> str:
 def _fault_of_actions(actions: object) -> str:
     if not isinstance(actions, tuple | list):
         return "a Done whose `actions` are no tuple"
-    wrong = [action for action in actions if not _is_sound(action)]
-    return f"a Done with {wrong[0]!r:.80} among its actions, which is none" if wrong else ""
+    for action in actions:
+        if isinstance(action, Reply | Forward | Send):
+            if fault := fault_of_letter(action):
+                return f"a Done that asks for {fault}"
+        elif not _is_sound(action):
+            return f"a Done with {action!r:.80} among its actions, which is none"
+    return ""
 
 
 def _is_number(value: object) -> bool:
