@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
+from postroom.outgoing import Letter
 
 LONGEST_PARK = 3600.0
 """Seconds that a Retry-After may keep a mailbox from being tried: a mistaken one must not silence it for a day."""
@@ -80,10 +81,45 @@ class FileInfo:
     kind: Literal["file", "item", "reference"] = "file"
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A mail of ours in the mailbox: still a draft, or sent."""
+
+    id: str
+    is_draft: bool
+    recipients: int = 0
+
+
+class Drafts(Protocol):
+    """The mails of ours in one mailbox. All ids are immutable ids; every method may raise GraphError or AuthError."""
+
+    async def find(self, tag: str, since: datetime) -> tuple[Draft, ...]:
+        """Return what carries the tag and is not older than `since`, drafts and sent mail, wherever it lies."""
+
+    async def make(self, message_id: str, action: Letter, tag: str) -> Draft:
+        """Make the draft of an answer to the message, of its forward or of a new mail, with the tag; not sent.
+
+        Raises NotFound when the message is gone.
+        """
+
+    async def look(self, draft_id: str) -> Draft | None:
+        """Return how it stands with a draft; None when there is nothing under that id any more."""
+
+    async def send(self, draft_id: str) -> None:
+        """Hand the draft over; after an error that is `temporary` it may have been sent, or not."""
+
+    async def discard(self, draft_id: str) -> None:
+        """Delete a draft; one that is gone is none."""
+
+
 class Mail(Protocol):
     """One mailbox, through Graph. All ids are immutable ids; every method may raise GraphError or AuthError."""
 
     address: str
+
+    @property
+    def drafts(self) -> Drafts:
+        """Its mails of ours."""
 
     async def folder_id(self, name: str) -> str:
         """Resolve a well-known name or a path such as ``Inbox/Done`` to a folder id; NotFound names the lost part."""
@@ -283,7 +319,10 @@ class ActionTask:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """How carrying out an `ActionTask` went. `state` is ``done``, ``ready`` (again at `due_at`) or ``dead``."""
+    """How carrying out an `ActionTask` went. `state` is ``done``, ``ready`` (again at `due_at`) or ``dead``.
+
+    A try that is not `counted` leaves the task as many as before.
+    """
 
     task: ActionTask
     state: Literal["done", "ready", "dead"]
@@ -291,6 +330,67 @@ class ActionResult:
     due_at: datetime | None = None
     error: str = ""
     note: str = ""
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    """A mail about to be sent. `key` is its own for ever; `correspondents` (lower case) are whom it answers."""
+
+    key: str
+    mailbox: str
+    conversation: str = ""
+    correspondents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How many mails were sent of late: to the correspondent who got most, about the conversation, in all."""
+
+    correspondent: int = 0
+    conversation: int = 0
+    mailbox: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a mail is not sent, for good."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Why a mail is not sent now."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Since when each kind of `Traffic` is counted."""
+
+    correspondent: datetime
+    conversation: datetime
+    mailbox: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecord:
+    """What is known of a mail to be sent.
+
+    Attributes:
+        state: ``reserved`` (counted, no draft known), ``drafted`` (from here on it may have been sent), or ``sent``.
+        at: When it was reserved.
+        tried_at: When it was last about to be sent.
+    """
+
+    key: str
+    state: Literal["reserved", "drafted", "sent"]
+    at: datetime
+    draft_id: str = ""
+    note: str = ""
+    tried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +467,20 @@ class Journal(Protocol):
 
     async def settle_actions(self, results: Sequence[ActionResult]) -> None:
         """Store how mail actions went."""
+
+    async def send_record(self, key: str) -> SendRecord | None:
+        """Return what is known of a mail to be sent; None before it was reserved."""
+
+    async def reserve_send(
+        self, plan: SendPlan, windows: Windows, decide: Callable[[Traffic], Refusal | Busy | None], at: datetime
+    ) -> SendRecord | Refusal | Busy:
+        """Count what was sent, and unless `decide` objects, count this one as well, in one transaction.
+
+        One that is known is returned as it is.
+        """
+
+    async def note_send(self, record: SendRecord) -> None:
+        """Store how it stands with a mail to be sent."""
 
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """Record an effect of a delivery; False when it was recorded before."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from postroom.journal.claim import is_waiting
 from postroom.journal.codec import clean, micros
+from postroom.journal.retention import settled_before
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import deliveries
 from postroom.model import Delivery, DeliveryState, Message
@@ -43,7 +44,11 @@ _ADDED: Final = Prepared(
 
 
 class Routed(NamedTuple):
-    """A stored message with the rules that apply to it; `had`: each handler that had it before, and how that went."""
+    """A stored message with the rules that apply to it.
+
+    Attributes:
+        had: Each handler that had it before, and how that went; of one that was pruned, origins of mail actions too.
+    """
 
     id: int
     message: Message
@@ -53,8 +58,10 @@ class Routed(NamedTuple):
 
 
 def handlers_of(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, Mapping[str, DeliveryState]]:
-    """Return which handlers have a delivery of each of these messages, and its state."""
+    """Return which handlers have, or before it was pruned had, a delivery of each of these messages, and its state."""
     had: dict[int, dict[str, DeliveryState]] = defaultdict(dict)
+    for message_id, settled in settled_before(connection, message_ids).items():
+        had[message_id] = {name: DeliveryState(state) for name, state in settled.items()}
     for message_id, handler, state in _HAD.rows(connection, message_ids):
         had[message_id][handler] = DeliveryState(state)
     return had

@@ -31,6 +31,21 @@ class Draft(NamedTuple):
     row: Values
 
     @property
+    def internet_message_id(self) -> str:
+        """As it is shown in lists."""
+        return str(self.row[1])
+
+    @property
+    def subject(self) -> str:
+        """As it is shown in lists."""
+        return str(self.row[5])
+
+    @property
+    def sender(self) -> str:
+        """The address, as it is shown in lists."""
+        return str(self.row[6])
+
+    @property
     def snapshot(self) -> bytes | None:
         """The message as JSON; None when it is only remembered."""
         snapshot: bytes | None = self.row[-1]

@@ -26,6 +26,8 @@ CHECKPOINT_PAGES: Final = 2_000
 
 Many pages are written again and again; the longer the log, the fewer copies of them: a tenth of the journal's CPU.
 """
+LOG_BYTES: Final = 64 * 2**20
+"""What the write-ahead log is cut back to when a checkpoint has emptied it: a burst or a long reader makes it grow."""
 READING: Final = "postroom_reading"
 """Key in a connection's `info`: true for a transaction that writes nothing and so must not keep a writer waiting."""
 
@@ -113,7 +115,25 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # In WAL a power cut takes the last pages and their links back together; without WAL it could damage the file.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def size_of(connection: Connection) -> int:
+    """Return the bytes a database takes, a SQLite file's write-ahead log included."""
+    if connection.dialect.name != "sqlite":
+        return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    return int(pages * size) + _log_size(database_file(connection.engine.url))
+
+
+def _log_size(file: Path | None) -> int:
+    if file is None:
+        return 0
+    with contextlib.suppress(FileNotFoundError):
+        return file.with_name(f"{file.name}-wal").stat().st_size
+    return 0
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, false, insert, literal_column, select, update
 
 from postroom.journal import actions
-from postroom.journal.codec import clean, decode_rules, micros
+from postroom.journal.codec import clean, decode_rules, decode_settled, micros
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import attempts, deliveries, is_state, messages
 from postroom.model import DeliveryState, Settlement, Verdict
@@ -29,6 +29,7 @@ _STAND: Final = PreparedIn(
             deliveries.c.state,
             deliveries.c.attempt,
             messages.c.rules,
+            messages.c.settled,
         )
         .join_from(deliveries, messages, deliveries.c.message_id == messages.c.id)
         .where(deliveries.c.message_id.in_(items))
@@ -100,12 +101,16 @@ _ADD_ATTEMPT: Final = Prepared(insert(attempts).values({name: bindparam(name) fo
 
 @dataclass(slots=True)
 class _Stand:
-    """How a message stands: its mailbox, what matched, and each handler's delivery; `attempts` are those running."""
+    """How a message stands: its mailbox, what matched, and each handler's delivery; `attempts` are those running.
+
+    `before` is what pruning left of it: handler or origin of mail actions -> state.
+    """
 
     mailbox: int
     rules: str
     states: dict[str, DeliveryState] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 class Settled(NamedTuple):
@@ -161,14 +166,23 @@ def _settle_with_siblings(
 
 def _read(connection: Connection, message_ids: Iterable[int]) -> dict[int, _Stand]:
     stands: dict[int, _Stand] = {}
-    for key, message_id, mailbox, handler, state, attempt, rules in _STAND.rows(connection, sorted(message_ids)):
+    rows = _STAND.rows(connection, sorted(message_ids))
+    for key, message_id, mailbox, handler, state, attempt, rules, settled in rows:
         stand = stands.get(message_id)
         if stand is None:
-            stand = stands[message_id] = _Stand(mailbox, rules)
+            stand = stands[message_id] = _stand(mailbox, rules, settled)
         stand.states[handler] = _STATES[state]
         if state == "running":
             stand.attempts[key] = attempt
     return stands
+
+
+def _stand(mailbox: int, rules: str, settled: str | None) -> _Stand:
+    """Begin with what was settled before the message was pruned, if it ever was."""
+    if settled is None:
+        return _Stand(mailbox, rules)
+    before = decode_settled(settled)
+    return _Stand(mailbox, rules, {name: _STATES[state] for name, state in before.items()}, before=before)
 
 
 def _holds(item: Settlement, stands: dict[int, _Stand]) -> bool:
@@ -219,6 +233,8 @@ def _requests(ended: Sequence[Settlement], stands: dict[int, _Stand], conclude: 
             requests[message_id, f"handler {item.delivery.handler}"] = (stands[message_id].mailbox, wanted)
     for message_id, item in {item.delivery.message_id: item for item in ended}.items():
         for request in conclude(_siblings(item, stands[message_id])):
+            if request.origin in stands[message_id].before:
+                continue
             requests.setdefault((message_id, request.origin), (stands[message_id].mailbox, request.actions))
     return requests
 

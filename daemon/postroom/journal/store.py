@@ -10,10 +10,10 @@ from sqlalchemy import URL, Connection
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal import actions, adopt, claim, migrate, notes, pages, reconcile, settle, upkeep
+from postroom.journal import actions, adopt, claim, migrate, notes, pages, reconcile, retention, settle, upkeep
 from postroom.journal.database import Database
 from postroom.journal.drafts import draft
-from postroom.journal.engine import database_file, make_engine, parse, threads
+from postroom.journal.engine import database_file, make_engine, parse, size_of, threads
 from postroom.journal.lock import FileLock, Lock, server_lock
 from postroom.model import Delivery, Settlement
 from postroom.ports import (
@@ -21,8 +21,10 @@ from postroom.ports import (
     ActionTask,
     Conclude,
     FolderSpec,
+    Forgettable,
     PageCommit,
     PageResult,
+    Pruned,
     WatchedFolder,
 )
 
@@ -127,6 +129,22 @@ class SqlJournal:
         """See `ports.Journal.state_set`."""
         await self.database.write(notes.set_state, handler, key, value)
         reach("state.committed")
+
+    async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
+        """See `ports.Journal.prune`."""
+        return await self.database.write(retention.prune, before, after, limit)
+
+    async def forgettable(self, before: datetime, after: int, limit: int) -> Forgettable:
+        """See `ports.Journal.forgettable`."""
+        return await self.database.read(retention.forgettable, before, after, limit)
+
+    async def forget(self, ids: Sequence[int]) -> int:
+        """See `ports.Journal.forget`."""
+        return await self.database.write(retention.forget, ids)
+
+    async def size(self) -> int:
+        """See `ports.Journal.size`."""
+        return await self.database.read(size_of)
 
     async def counts(self) -> Mapping[str, int]:
         """See `ports.Journal.counts`."""

@@ -1,4 +1,4 @@
-"""Messages can be pruned: what remains of one is its id and the names of the handlers that had it."""
+"""Messages can be pruned: what remains of one is its id and what was settled of it."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Add a column, empty for every message there is."""
-    op.add_column("messages", sa.Column("handled_by", sa.Text, nullable=True))
+    op.add_column("messages", sa.Column("settled", sa.Text, nullable=True))
