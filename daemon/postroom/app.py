@@ -214,6 +214,8 @@ class App:
         except BaseException:
             await put_away(new, keep=old.connections, report=self.report)
             raise
+        for connection in new.connections.values():
+            connection.client.budgets.limit(config.limits.in_flight, config.limits.requests)
         self.config, self._generation = config, new
         self.dispatcher.desk = self.actor.desk = new.desk
         self.chores.connections = new.connections

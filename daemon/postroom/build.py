@@ -10,6 +10,7 @@ from typing import Any
 
 from postroom.config import Config, ConfiguredHandler, WatchedMailbox
 from postroom.errors import HandlerError, PostroomError
+from postroom.graph.budget import Budgets
 from postroom.graph.client import GraphClient
 from postroom.graph.mail import MailboxMail
 from postroom.graph.session import handler_session
@@ -29,12 +30,11 @@ OPEN_LIMIT = 30.0
 
 @dataclass(slots=True)
 class Connection:
-    """A tenant with its token and its Graph client, which lets so many requests for a mailbox be in flight."""
+    """A tenant with its token and its Graph client."""
 
     tenant: Tenant
     token: TokenSource
     client: GraphClient
-    in_flight: int
 
     async def close(self) -> None:
         """Let go of the sockets and of the sign-in thread."""
@@ -61,7 +61,7 @@ async def build(config: Config, present: Mapping[str, Connection], *, clock: Clo
     generation = Generation(config, desk, connections)
     try:
         for tenant in config.tenants.values():
-            connections[tenant.name] = await _connect(tenant, config, present, clock, report)
+            connections[tenant.name] = await _connect(tenant, config, {**present, **connections}, clock, report)
         desk.handlers = await _open_handlers(config.handlers, report)
     except BaseException:
         await put_away(generation, keep=present, report=report)
@@ -75,17 +75,28 @@ async def _connect(
     tenant: Tenant, config: Config, present: Mapping[str, Connection], clock: Clock, report: Report
 ) -> Connection:
     known = present.get(tenant.name)
-    in_flight = config.limits.in_flight
-    if known is not None and (known.tenant, known.in_flight) == (tenant, in_flight):
+    if known is not None and known.tenant == tenant:
         return known
     token = TokenSource(tenant, clock=clock)
 
     def retried(**fields: Any) -> None:
         report.event("retry", tenant=tenant.name, **fields)
 
-    client = GraphClient(tenant, token, clock=clock, in_flight=in_flight, on_retry=retried)
+    client = GraphClient(tenant, token, clock=clock, budgets=_budgets(tenant, config, present, clock), on_retry=retried)
     await client.open()
-    return Connection(tenant, token, client, in_flight)
+    return Connection(tenant, token, client)
+
+
+def _budgets(tenant: Tenant, config: Config, present: Mapping[str, Connection], clock: Clock) -> Budgets:
+    """Return what Graph counts for this app in this tenant, also when a new client takes an old one's place."""
+    for each in present.values():
+        if _app(each.tenant) == _app(tenant):
+            return each.client.budgets
+    return Budgets(clock, in_flight=config.limits.in_flight, per_window=config.limits.requests)
+
+
+def _app(tenant: Tenant) -> tuple[str, str, str]:
+    return tenant.cloud.graph.lower(), tenant.tenant_id.lower(), tenant.client_id.lower()
 
 
 async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Report) -> dict[str, OpenHandler]:

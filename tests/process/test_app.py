@@ -84,13 +84,25 @@ async def test_a_defect_in_a_reload_is_told_and_the_old_configuration_stays(conf
         await running.until_counts(deliveries_done=1)
 
 
-async def test_an_unchanged_tenant_keeps_its_connection_and_a_changed_limit_makes_a_new_one(config):
+async def test_an_unchanged_tenant_keeps_its_connection_and_goes_by_changed_limits(config):
     async with run_daemon(load_config(config(rules()))) as running:
         first = running.app._generation.connections["default"]
         await running.app.reload(lambda: load_config(config(rules(poll="2s"))))
         assert running.app._generation.connections["default"] is first
         await running.app.reload(lambda: load_config(config(rules(in_flight=1))))
-        assert running.app._generation.connections["default"] is not first
+        assert running.app._generation.connections["default"] is first
+        assert first.client.budgets.of(MAILBOX)._in_flight == 1
+
+
+async def test_a_new_client_of_the_same_app_goes_on_with_the_budgets_of_the_old(config, tenant, tmp_path):
+    async with run_daemon(load_config(config(rules()))) as running:
+        first = running.app._generation.connections["default"]
+        (tmp_path / "secret").write_text(tenant.client_secret)
+        path = config(rules(), credential=f"{{client_secret_file: {tmp_path / 'secret'}}}")
+        await running.app.reload(lambda: load_config(path))
+        second = running.app._generation.connections["default"]
+        assert second is not first
+        assert second.client.budgets is first.client.budgets
 
 
 async def test_a_changed_poll_interval_is_taken_over(config, tenant):

@@ -10,7 +10,7 @@ from postroom.config.handlers import Workshop, make_undeclared
 from postroom.config.nodes import Node
 from postroom.config.problems import Findings, Id, Place, closest, suggestion
 from postroom.config.rule_checks import check_rules, placed_rules
-from postroom.config.sections import File, MailboxSection
+from postroom.config.sections import File, LimitsSection, MailboxSection
 from postroom.config.settings import ConfiguredHandler
 from postroom.config.shape import Shaped
 from postroom.config.tenants import DEFAULT
@@ -19,8 +19,8 @@ from postroom.config.units import format_duration
 FASTEST_POLL = 1.0
 """Seconds; a faster poll costs budget and brings nothing, for Exchange itself needs longer to deliver."""
 
-BUDGET, WINDOW = 10_000, 600.0
-"""Requests that Graph allows an app for one mailbox in so many seconds (throttling-limits docs)."""
+WINDOW = 600.0
+"""Seconds that `limits.requests` is for (throttling-limits docs)."""
 
 _NO_MAILBOXES = "is missing; add `mailboxes: [{address: ..., rules: [...]}]` with at least one"
 
@@ -47,7 +47,8 @@ def check_mailboxes(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[
         _check_address(mailbox, node, seen, findings)
         _check_tenant(mailbox, node, names.tenants, findings)
         _check_folders(mailbox, node, findings)
-        _check_poll(mailbox, node, findings)
+        _check_poll(mailbox, node, findings, shaped.model.limits.requests)
+        _check_freshness(mailbox, node, findings)
         check_rules(mailbox, node, findings)
     _report_unused_tenants(shaped, names, findings)
     return _check_references(shaped, names, shop)
@@ -98,7 +99,7 @@ def _check_folders(mailbox: MailboxSection, node: Node, findings: Findings) -> N
         seen.add(name)
 
 
-def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
+def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings, budget: int) -> None:
     at = node.child("poll") or node
     if findings.touched((*node.path, "poll")):
         return
@@ -106,13 +107,28 @@ def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings) -> None
         findings.add(Id.POLL_TOO_FAST, at.place, f"{format_duration(mailbox.poll)} is too fast; write 1s or more")
         return
     requests = round(len(mailbox.folders) * WINDOW / mailbox.poll)
-    if requests > BUDGET:
-        enough = format_duration(math.ceil(2 * len(mailbox.folders) * WINDOW / BUDGET))
+    if requests > budget:
+        enough = format_duration(math.ceil(2 * len(mailbox.folders) * WINDOW / budget))
         text = (
             f"{len(mailbox.folders)} folders every {format_duration(mailbox.poll)} are {requests:,} requests in "
-            f"10 minutes, and Graph allows {BUDGET:,} for one mailbox; write {enough} or more"
+            f"10 minutes, and {_whose(budget)} {budget:,} for one mailbox; write {enough} or more"
         )
         findings.add(Id.POLL_OVER_BUDGET, at.place, text)
+
+
+def _whose(budget: int) -> str:
+    return "Graph allows" if budget == LimitsSection().requests else "`limits.requests` allows"
+
+
+def _check_freshness(mailbox: MailboxSection, node: Node, findings: Findings) -> None:
+    at = node.child("freshness") or node
+    if mailbox.freshness is None or findings.touched((*node.path, "freshness")) or mailbox.freshness > mailbox.poll:
+        return
+    text = (
+        f"{format_duration(mailbox.freshness)} cannot be kept by looking every {format_duration(mailbox.poll)}; "
+        f"write more than that, such as {format_duration(5 * mailbox.poll)}"
+    )
+    findings.add(Id.FRESHNESS_TOO_SHORT, at.place, text)
 
 
 def _check_references(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[str, ConfiguredHandler]:

@@ -23,6 +23,9 @@ from postroom.config.yaml_text import LARGEST, read
 from postroom.errors import ConfigError
 from postroom.tenant import Tenant
 
+LEAST_FRESHNESS = 60.0
+"""Seconds that a folder may go unwalked where nothing else is asked for: a busy mailbox skips a beat now and then."""
+
 
 def load(path: Path, lookup: Lookup, names: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> Config:
     """Read a configuration file.
@@ -111,7 +114,7 @@ def _built(
         tenants=MappingProxyType(dict(tenants)),
         journal=journal_url(file.journal, directory),
         console=listen(file.console.listen) if file.console is not None else None,
-        limits=Limits(limits.in_flight, limits.concurrency, limits.page_size, limits.drain),
+        limits=Limits(limits.in_flight, limits.concurrency, limits.page_size, limits.drain, limits.requests),
         log=LogSettings(file.log.level, file.log.format),
         handlers=MappingProxyType(dict(handlers)),
         mailboxes=tuple(_mailbox(mailbox, next(iter(tenants), DEFAULT)) for mailbox in file.mailboxes),
@@ -126,6 +129,7 @@ def _mailbox(section: MailboxSection, only_tenant: str) -> WatchedMailbox:
         poll=section.poll,
         start=section.start,
         rules=make_rules(section.rules),
+        freshness=max(5 * section.poll, LEAST_FRESHNESS) if section.freshness is None else section.freshness,
     )
 
 

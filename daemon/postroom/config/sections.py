@@ -33,6 +33,17 @@ Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "
 """A name given by the operator, which shows up in metrics and on the command line."""
 
 
+def _allowed(least: int, most: int, what: str) -> tuple[Any, ...]:
+    """Limit a number from above by what Graph lets an app do with one mailbox (throttling-limits docs)."""
+
+    def check(value: int) -> int:
+        if value > most:
+            refuse(Id.OUT_OF_RANGE, f"{{value}} is too large: Graph allows an app {what} for one mailbox; write less")
+        return value
+
+    return Field(ge=least, json_schema_extra={"maximum": most}), AfterValidator(check)
+
+
 class ConsoleSection(Section):
     """The web console with health and metrics."""
 
@@ -43,8 +54,10 @@ class ConsoleSection(Section):
 class LimitsSection(Section):
     """How much at once."""
 
-    in_flight: Annotated[int, Field(ge=1, le=4)] = 3
+    in_flight: Annotated[int, *_allowed(1, 4, "4 requests at once")] = 3
     """Graph requests at once for one mailbox; Microsoft allows 4."""
+    requests: Annotated[int, *_allowed(100, 10_000, "10,000 requests in 10 minutes")] = 10_000
+    """Graph requests for one mailbox in any ten minutes; Microsoft allows 10,000."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Deliveries at once, all handlers together."""
     page_size: Annotated[int, Field(ge=1, le=999)] = 50
@@ -113,6 +126,8 @@ class MailboxSection(Section):
     """Folders to watch: well-known names, or paths such as `Inbox/Invoices`."""
     poll: Duration = written("1m")
     """How often each folder is looked at; 1s or more."""
+    freshness: Duration | None = None
+    """How old the last whole look at a folder may be before that is a problem; five times `poll`, and at least 1m."""
     start: Start = "now"
     """Where a folder seen for the first time begins: `now`, `all`, or a date."""
     rules: tuple[RuleSection, ...] = ()

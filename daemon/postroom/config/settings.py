@@ -29,6 +29,7 @@ class Limits:
 
     Attributes:
         in_flight: Graph requests for one mailbox; Microsoft allows 4.
+        requests: Graph requests for one mailbox in any ten minutes; Microsoft allows 10,000.
         concurrency: Deliveries, all handlers together.
         page_size: Messages in one page of a poll.
         drain: Seconds that running deliveries may go on when the daemon stops.
@@ -38,6 +39,7 @@ class Limits:
     concurrency: int = 100
     page_size: int = 50
     drain: float = 30.0
+    requests: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class WatchedMailbox:
     Attributes:
         tenant: Name of its tenant.
         poll: Seconds between two looks at a folder.
+        freshness: Seconds that the last whole look may be ago.
         start: Where a folder seen for the first time begins; a date is aware, UTC.
     """
 
@@ -77,6 +80,7 @@ class WatchedMailbox:
     poll: float
     start: Literal["now", "all"] | datetime
     rules: tuple[Rule, ...]
+    freshness: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The requests one mailbox can bear: so many in flight, so many in ten minutes, and a fence after a 429.
 
 Graph counts per app and mailbox: 4 at once, 10,000 per 10 minutes (throttling-limits docs). Live mail goes first: a
-slot and a part of the ten minutes are kept for polling, and waiters are served in order of priority.
+slot and a part of the ten minutes are kept for polling, and waiters are served in order of priority. All spellings of
+an address are one mailbox, and so is what a reload puts in the place of a client: see `Budgets`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import asyncio
 import enum
 import heapq
 import itertools
+import math
 from collections import deque
+from collections.abc import Iterator
 
 from postroom.errors import Throttled
+from postroom.graph.retry import throttle_backoff
 from postroom.ports import Clock
 
 LOCAL_BUDGET = "LocalBudget"
@@ -40,6 +44,11 @@ class Budget:
     Args:
         in_flight: Requests at once; when more than one, the last is kept for polling.
         per_window: Requests in any ten minutes.
+
+    Attributes:
+        requests: Sent so far.
+        throttled: Seconds for which Graph has kept the mailbox waiting, so far.
+        answered_at: When Graph last did what it was asked (monotonic seconds), -inf before that.
     """
 
     def __init__(self, mailbox: str, clock: Clock, *, in_flight: int = 3, per_window: int = 10_000) -> None:
@@ -49,14 +58,39 @@ class Budget:
         self._per_window = per_window
         self._running = 0
         self._fence = 0.0
+        self._strikes = 0
+        self._struck_at = -math.inf
+        self.requests = 0
+        self.throttled = 0.0
+        self.answered_at = -math.inf
         self._buckets: deque[list[float]] = deque()
         self._spent = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
+    def limit(self, in_flight: int, per_window: int) -> None:
+        """Go by other limits from now on."""
+        self._in_flight, self._per_window = in_flight, per_window
+        self._wake()
+
     def fence(self, seconds: float) -> None:
         """Let nobody in for so many seconds: Graph said so."""
-        self._fence = max(self._fence, self._clock.monotonic() + seconds)
+        now = self._clock.monotonic()
+        self.throttled += max(0.0, now + seconds - max(self._fence, now))
+        self._fence = max(self._fence, now + seconds)
+
+    def refused(self, retry_after: float | None, sent: float) -> None:
+        """Note a 429 to a request that was sent at `sent`; where Graph does not say how long, the wait grows.
+
+        Of those that were in flight together only the first makes it grow: they are one refusal.
+        """
+        if sent >= self._struck_at:
+            self._strikes, self._struck_at = self._strikes + 1, self._clock.monotonic()
+        self.fence(retry_after or throttle_backoff(self._strikes))
+
+    def answered(self) -> None:
+        """Note that Graph has done what it was asked: it does not throttle any more."""
+        self._strikes, self.answered_at = 0, self._clock.monotonic()
 
     async def enter(self, priority: Priority, patience: float) -> None:
         """Wait for a slot; raises Throttled when that would take, or has taken, longer than `patience` seconds."""
@@ -99,6 +133,7 @@ class Budget:
         else:
             self._buckets.append([now, 1])
         self._spent += 1
+        self.requests += 1
 
     async def _turn(self, priority: Priority, deadline: float) -> None:
         """Wait until a slot was given back and it is this waiter's turn to try."""
@@ -134,3 +169,36 @@ class Budget:
             remedy="Nothing, unless it lasts: then poll less often or run fewer handlers at once.",
             mailbox=self._mailbox,
         )
+
+
+class Budgets:
+    """The budgets of one app in one tenant, by mailbox. They outlive a client that a reload replaces."""
+
+    def __init__(self, clock: Clock, *, in_flight: int = 3, per_window: int = 10_000) -> None:
+        self._clock = clock
+        self._limits = (in_flight, per_window)
+        self._known: dict[str, Budget] = {}
+        self._spelled: dict[str, Budget] = {}
+
+    def of(self, mailbox: str) -> Budget:
+        """Return the mailbox's budget, the same one however the address is written."""
+        budget = self._spelled.get(mailbox)
+        if budget is None:
+            budget = self._spelled[mailbox] = self._one(mailbox.strip().casefold())
+        return budget
+
+    def _one(self, mailbox: str) -> Budget:
+        in_flight, per_window = self._limits
+        if mailbox not in self._known:
+            self._known[mailbox] = Budget(mailbox, self._clock, in_flight=in_flight, per_window=per_window)
+        return self._known[mailbox]
+
+    def limit(self, in_flight: int, per_window: int) -> None:
+        """Go by other limits from now on, in every mailbox."""
+        self._limits = (in_flight, per_window)
+        for budget in self._known.values():
+            budget.limit(in_flight, per_window)
+
+    def __iter__(self) -> Iterator[tuple[str, Budget]]:
+        """Yield the mailboxes, as first written but in lower case, with their budgets."""
+        return iter(self._known.items())

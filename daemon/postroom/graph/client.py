@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -9,11 +10,11 @@ from typing import Any, Protocol, Self, TypeVar
 import aiohttp
 
 from postroom import __version__
-from postroom.errors import GraphError, Throttled
-from postroom.graph.budget import Budget
+from postroom.errors import GraphError, Throttled, Unavailable
+from postroom.graph.budget import Budgets
 from postroom.graph.call import Call, Exchange
 from postroom.graph.classify import classify
-from postroom.graph.retry import backoff, wait_before_retry
+from postroom.graph.retry import wait_before_retry
 from postroom.graph.session import Limits
 from postroom.graph.transport import Transport, error_body
 from postroom.ports import Clock, Token
@@ -34,7 +35,8 @@ class GraphClient:
     """The requests of one tenant's mailboxes.
 
     Args:
-        in_flight: Requests at once for a mailbox; Graph allows 4 (throttling-limits docs).
+        budgets: What each mailbox can bear, shared with whoever else is the same app; without, its own.
+        in_flight: Requests at once for a mailbox where it has budgets of its own.
         on_exchange: Called after each exchange, failed ones included.
         on_retry: Called with ``mailbox, status, code, attempt, wait, request_id`` before a request is sent again.
 
@@ -48,6 +50,7 @@ class GraphClient:
         token: Token,
         *,
         clock: Clock,
+        budgets: Budgets | None = None,
         in_flight: int = 3,
         user_agent: str = USER_AGENT,
         on_exchange: Callable[[Exchange], None] | None = None,
@@ -57,12 +60,11 @@ class GraphClient:
         self.root = f"{tenant.cloud.graph.rstrip('/')}/v1.0"
         self._token = token
         self._clock = clock
-        self._in_flight = in_flight
+        self.budgets = budgets or Budgets(clock, in_flight=in_flight)
         self._on_exchange = on_exchange
         self._on_retry = on_retry
         self._limits = limits or Limits()
         self._transport = Transport(tenant, self._limits, user_agent)
-        self._budgets: dict[str, Budget] = {}
 
     @property
     def clock(self) -> Clock:
@@ -108,7 +110,8 @@ class GraphClient:
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
         """Yield the answer in pieces of at most 64 KiB; tried again only until the first piece has come.
 
-        A slot of the mailbox's budget is taken until the iterator is used up or closed.
+        A slot of the mailbox's budget is taken until the iterator is used up or closed, or the time limit for streams
+        is over: one that nobody reads on must not keep it.
         """
 
         async def attempt(authorization: str, *, fresh: bool) -> tuple[aiohttp.ClientResponse, bytes]:
@@ -123,12 +126,13 @@ class GraphClient:
             return response, first
 
         response, piece = await self._persist(call, attempt)
+        lease = _Lease(lambda: self._release(call, response), response.close, self._limits.stream)
         try:
             while piece:
                 yield piece
                 piece = await self._transport.piece(call, response)
         finally:
-            self._release(call, response)
+            lease.end()
 
     async def _persist(self, call: Call, attempt: _Attempt[ResultT_co]) -> ResultT_co:
         """Try until it works or trying again is of no use; a refused token is renewed once."""
@@ -159,12 +163,13 @@ class GraphClient:
         self, call: Call, authorization: str, *, fresh: bool, streamed: bool = False
     ) -> aiohttp.ClientResponse:
         """Return a successful answer, to be given back by `_release`; raises GraphError or AuthError."""
-        budget = self._budget(call.mailbox)
+        budget = self.budgets.of(call.mailbox)
         await budget.enter(call.priority, self._limits.wait)
         started = self._clock.monotonic()
         try:
             response = await self._transport.send(call, authorization, fresh=fresh, streamed=streamed)
             if response.status < 300:  # noqa: PLR2004 - 2xx; a redirect is no answer either
+                budget.answered()
                 return response
             error = await self._failure(call, response, started)
         except BaseException:
@@ -172,13 +177,15 @@ class GraphClient:
             raise
         budget.leave()
         if isinstance(error, Throttled):  # the whole mailbox waits
-            budget.fence(backoff(1) if error.retry_after is None else error.retry_after)
+            budget.refused(error.retry_after, started)
+        elif isinstance(error, Unavailable) and error.retry_after:  # as for 429 (best-practices docs)
+            budget.fence(error.retry_after)
         raise error
 
     def _release(self, call: Call, response: aiohttp.ClientResponse) -> None:
         """Let go of the connection, which is closed unless the answer was read to its end, and of the slot."""
         response.release()
-        self._budgets[call.mailbox].leave()
+        self.budgets.of(call.mailbox).leave()
 
     async def _failure(self, call: Call, response: aiohttp.ClientResponse, started: float) -> GraphError:
         try:
@@ -189,12 +196,6 @@ class GraphClient:
         return classify(
             response.status, response.headers, body, doing=call.doing, now=self._clock.now(), mailbox=call.mailbox
         )
-
-    def _budget(self, mailbox: str) -> Budget:
-        budget = self._budgets.get(mailbox)
-        if budget is None:
-            budget = self._budgets[mailbox] = Budget(mailbox, self._clock, in_flight=self._in_flight)
-        return budget
 
     def _tell_retry(self, call: Call, error: GraphError, attempt: int, wait: float) -> None:
         if self._on_retry is not None:
@@ -225,3 +226,22 @@ class GraphClient:
                 seconds,
             )
         )
+
+
+class _Lease:
+    """A slot that is given back once: by `end`, or with its connection cut when the time is up."""
+
+    def __init__(self, give_back: Callable[[], None], cut: Callable[[], None], seconds: float) -> None:
+        self._give_back: Callable[[], None] | None = give_back
+        self._cut = cut
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if (give_back := self._give_back) is not None:
+            self._give_back = None
+            give_back()
+
+    def _expire(self) -> None:
+        self._cut()
+        self.end()

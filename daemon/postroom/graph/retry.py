@@ -18,6 +18,7 @@ _LASTING = frozenset({"errormailboxmoveinprogress", "erroritemnotfound", "tlsfai
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 15.0
+_LONGEST_FENCE = 300.0
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
@@ -41,6 +42,16 @@ def backoff(attempt: int) -> float:
     """Return the seconds to wait after the `attempt`-th failure (from 1): exponential, with jitter, 15 s at most."""
     longest: float = min(_FIRST_BACKOFF * 2.0 ** (attempt - 1), _LONGEST_BACKOFF)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+
+def throttle_backoff(strikes: int) -> float:
+    """Return the seconds to leave a mailbox alone after the `strikes`-th 429 in a row that does not say how long.
+
+    Immediate retries are harmful and count as requests themselves (Graph throttling docs), so it grows further than
+    the wait before a single request is repeated: to five minutes.
+    """
+    longest: float = min(_FIRST_BACKOFF * 2.0 ** min(strikes - 1, 16), _LONGEST_FENCE)
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
 
 
 def wait_before_retry(error: GraphError, attempt: int, *, repeatable: bool, tries: int, left: float) -> float | None:

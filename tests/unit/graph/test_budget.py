@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from postroom.errors import Throttled
-from postroom.graph.budget import Budget, Priority
+from postroom.graph.budget import Budget, Budgets, Priority
 
 
 async def settle():
@@ -91,3 +91,58 @@ async def test_ten_minutes_have_so_many_requests_and_polling_keeps_a_part(clock)
         await budget.enter(Priority.POLL, 1)
     clock.seconds += 600
     await budget.enter(Priority.REST, 0)
+
+
+async def fenced_for(budget, clock):
+    """Seconds until the budget lets somebody in."""
+    began = clock.seconds
+    await budget.enter(Priority.POLL, 10_000)
+    budget.leave()
+    return clock.seconds - began
+
+
+async def test_a_429_that_does_not_say_how_long_keeps_the_mailbox_waiting_longer_each_time(clock):
+    budget = Budget("a@b", clock)
+    waits = []
+    for _ in range(14):
+        budget.refused(None, clock.monotonic())
+        waits.append(await fenced_for(budget, clock))
+    assert all(0.75 * 0.5 * 2**n <= wait <= 0.5 * 2**n for n, wait in enumerate(waits[:10]))
+    assert all(200 < wait <= 300 for wait in waits[10:]), "it stops growing at five minutes"
+    budget.answered()
+    budget.refused(None, clock.monotonic())
+    assert await fenced_for(budget, clock) <= 0.5, "an answer ends the row"
+    assert budget.throttled == pytest.approx(sum(waits) + clock.slept[-1])
+
+
+async def test_requests_refused_together_are_one_refusal(clock):
+    budget = Budget("a@b", clock)
+    sent = clock.monotonic()
+    clock.seconds += 1
+    for _ in range(3):
+        budget.refused(None, sent)
+    assert await fenced_for(budget, clock) <= 0.5
+
+
+async def test_what_graph_says_about_the_wait_is_kept_to(clock):
+    budget = Budget("a@b", clock)
+    budget.refused(17.0, clock.monotonic())
+    assert await fenced_for(budget, clock) == 17.0
+
+
+async def test_all_spellings_of_an_address_share_one_budget(clock):
+    budgets = Budgets(clock, in_flight=1, per_window=5)
+    assert budgets.of("Invoices@Contoso.example") is budgets.of("invoices@contoso.EXAMPLE ")
+    assert budgets.of("a@b") is not budgets.of("b@b")
+    assert [name for name, _ in budgets] == ["invoices@contoso.example", "a@b", "b@b"]
+
+
+async def test_other_limits_count_at_once_also_for_those_who_wait(clock):
+    budgets = Budgets(clock, in_flight=1)
+    budget = budgets.of("a@b")
+    await budget.enter(Priority.POLL, 1)
+    waiting = asyncio.create_task(budget.enter(Priority.POLL, 60))
+    await settle()
+    budgets.limit(2, 100)
+    await asyncio.wait_for(waiting, 1)
+    assert budgets.of("c@d")._in_flight == 2

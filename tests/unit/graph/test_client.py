@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import random
 from email.utils import format_datetime
@@ -427,3 +428,45 @@ async def test_graph_over_tls_is_trusted_by_the_ca_file_alone(kit, token, clock,
                 await client.fetch(kit.call(f"{root}/v1.0/x"))
     assert caught.value.code == "TlsFailed"
     assert "ca_file" in caught.value.remedy
+
+
+async def test_a_503_with_retry_after_fences_the_whole_mailbox(graph, client, clock, kit):
+    graph.script = [kit.failure(503, "ServiceUnavailable", Retry_After="300")]
+    with pytest.raises(Unavailable):
+        await client.fetch(kit.call(url(graph)))
+    with pytest.raises(Throttled) as caught:
+        await client.fetch(kit.call(url(graph)))
+    assert (caught.value.code, len(graph.seen)) == ("LocalBudget", 1)
+
+
+async def test_a_storm_of_429s_that_say_nothing_costs_few_requests(graph, client, clock, kit):
+    graph.default = kit.failure(429, "ApplicationThrottled")
+    began = clock.seconds
+    while clock.seconds < began + 3600:
+        with pytest.raises(Throttled):
+            await client.fetch(kit.call(url(graph), priority=Priority.POLL))
+        clock.seconds += 30
+    assert 15 <= len(graph.seen) <= 40
+    graph.default = kit.answer({})
+    clock.seconds += 300
+    assert await client.fetch(kit.call(url(graph))) == b"{}"
+    assert 2000 < client.budgets.of(kit.mailbox).throttled < 4000
+
+
+async def test_a_stream_that_nobody_reads_on_loses_its_slot_when_its_time_is_up(graph, make_client, kit):
+    client = await make_client(in_flight=1, limits=Limits(read=2.0, total=5.0, stream=0.05))
+    graph.default = kit.raw(b"x" * 3_000_000)
+    forgotten = client.stream(kit.call(url(graph)))
+    await anext(forgotten)
+    graph.default = kit.answer({})
+    assert await asyncio.wait_for(client.fetch(kit.call(url(graph))), 5) == b"{}"
+    with pytest.raises(Unavailable):
+        [_ async for _ in forgotten]
+    assert client.budgets.of(kit.mailbox)._running == 0
+
+
+@pytest.mark.parametrize("spelling", ["Invoices@Contoso.example", "INVOICES@CONTOSO.EXAMPLE"])
+async def test_a_mailbox_spelt_in_another_way_is_under_the_same_fence(graph, client, kit, spelling):
+    client.budgets.of(kit.mailbox).fence(1000)
+    with pytest.raises(Throttled):
+        await client.fetch(dataclasses.replace(kit.call(url(graph)), mailbox=spelling))
