@@ -104,7 +104,7 @@ async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Re
     try:
         for name, each in configured.items():
             handler = each.cls(each.options)
-            opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency)
+            opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency, each.breaker)
             async with asyncio.timeout(OPEN_LIMIT):
                 await handler.open()
     except BaseException as error:

@@ -287,18 +287,24 @@ class ActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many messages lost their details; `next` is where to go on, None when what follows is too young."""
+    """How many messages lost their details.
+
+    Attributes:
+        upto: The last id that was old enough to be looked at: go on after it.
+        more: Whether what follows may be old enough as well.
+    """
 
     count: int
-    next: int | None
+    upto: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
-    """Pruned messages as (our id, mailbox, Graph's id); `next` as in `Pruned`."""
+    """Pruned messages as (our id, mailbox, Graph's id); `upto` as in `Pruned`."""
 
     messages: tuple[tuple[int, str, str], ...]
-    next: int | None
+    upto: int
 
 
 Conclude = Callable[[Siblings], Sequence[ActionRequest]]
@@ -394,6 +400,15 @@ class SendRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldHandler:
+    """A handler whose deliveries are held, since when the first of the attempts began that failed, and why."""
+
+    handler: str
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSpec:
     """A folder to watch; `floor` is where its first walk starts dispatching (None: everything)."""
 
@@ -458,6 +473,18 @@ class Journal(Protocol):
         mailboxes, oldest due first. Claimed ones are `running` with their attempt already counted. Of suspects at most
         one is running at any time, so that a mail that kills the daemon is alone when it does it again.
         """
+
+    async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:
+        """Remember that a handler's deliveries are held, for who asks the journal and for after a restart.
+
+        `forgiven` says which delivery gets how many attempts back; those of them that are ready are due at `at`.
+        """
+
+    async def release(self, handler: str, since: datetime, at: datetime) -> None:
+        """Forget that; deliveries of it that failed since and wait for their time are due at `at`."""
+
+    async def held(self) -> list[HeldHandler]:
+        """Return the handlers whose deliveries are held."""
 
     async def next_due(self) -> datetime | None:
         """Return when the earliest ready delivery or mail action is due; None when there is none."""

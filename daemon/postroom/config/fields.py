@@ -59,6 +59,9 @@ Duration = Annotated[
 ]
 """Seconds, written ``30s``."""
 
+LongDuration = Annotated[Duration, Field(gt=0)]
+"""Seconds, written ``30s``, and not none at all."""
+
 Size = Annotated[
     int,
     _unit(parse_size, Id.BAD_SIZE, "a size; write a number and a unit, such as 500B, 20kB, 10MB or 512KiB"),

@@ -17,7 +17,7 @@ from postroom.config.settings import ConfiguredHandler
 from postroom.config.shape import Shaped, shape
 from postroom.config.wording import without_values
 from postroom.errors import PostroomError
-from postroom.model import RetryPolicy
+from postroom.model import BreakerPolicy, RetryPolicy
 from postroom.plugin import Handler, Options
 
 Lookup = Callable[[str, Path], type[Handler[Any]]]
@@ -56,7 +56,7 @@ def make_undeclared(name: str, place: Place, shop: Workshop) -> ConfiguredHandle
 
 
 def _declared(name: str, section: HandlerSection, node: Node, shop: Workshop) -> ConfiguredHandler | None:
-    _check_retry(section, node, shop.findings)
+    _check_waits(section, node, shop.findings)
     if not section.use:
         if not shop.findings.touched((*node.path, "use")):
             text = f"is missing; add `use: ...` with one of {', '.join(sorted(shop.names)) or 'the installed handlers'}"
@@ -67,13 +67,26 @@ def _declared(name: str, section: HandlerSection, node: Node, shop: Workshop) ->
     if cls is None or options is None:
         return None
     retry = RetryPolicy(section.retry.attempts, section.retry.first, section.retry.longest)
-    return ConfiguredHandler(name, section.use, cls, options, retry, section.timeout, section.concurrency)
+    return ConfiguredHandler(
+        name, section.use, cls, options, retry, section.timeout, section.concurrency, _breaker(section)
+    )
 
 
-def _check_retry(section: HandlerSection, node: Node, findings: Findings) -> None:
-    at = node.child("retry") or node
-    if section.retry.first > section.retry.longest and not findings.touched(at.path):
-        findings.add(Id.BAD_RETRY, at.place, "the first wait is longer than the longest; raise longest or lower first")
+def _breaker(section: HandlerSection) -> BreakerPolicy | None:
+    breaker = section.breaker
+    return BreakerPolicy(breaker.after, breaker.probe, breaker.longest) if breaker is not None else None
+
+
+def _check_waits(section: HandlerSection, node: Node, findings: Findings) -> None:
+    breaker = section.breaker
+    waits = {"retry": (section.retry.first, section.retry.longest, "first")}
+    if breaker is not None:
+        waits["breaker"] = (breaker.probe, breaker.longest, "probe")
+    for setting, (first, longest, name) in waits.items():
+        at = node.child(setting) or node
+        if first > longest and not findings.touched(at.path):
+            text = f"the first wait is longer than the longest; raise longest or lower {name}"
+            findings.add(Id.BAD_RETRY, at.place, text)
 
 
 def _class(use: str, node: Node, shop: Workshop) -> type[Handler[Any]] | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from postroom.config.fields import Duration, NonEmpty, Section, as_list, refuse, written
+from postroom.config.fields import Duration, LongDuration, NonEmpty, Section, as_list, refuse, written
 from postroom.config.places import Folder, JournalUrl, ListenAddress, MailboxAddress, Start
 from postroom.config.problems import Id
 from postroom.config.rule_sections import RuleSection
@@ -92,6 +92,23 @@ def _retry(value: Any) -> Any:
     return value
 
 
+class BreakerSection(Section):
+    """When a handler's deliveries are held because what it needs does not work."""
+
+    after: Annotated[int, Field(ge=2, le=50)] = 5
+    """Different mails that have to fail alike, with none done in between."""
+    probe: LongDuration = written("30s")
+    """Wait before one of them is tried again; it doubles each time."""
+    longest: LongDuration = written("10m")
+    """Upper limit of one wait."""
+
+
+def _breaker(value: Any) -> Any:
+    if value is True:
+        return {}
+    return None if value is False else value
+
+
 class HandlerSection(Section):
     """A configured handler: a class with options, patience and limits."""
 
@@ -103,7 +120,11 @@ class HandlerSection(Section):
     """The handler's own options; `postroom handlers show NAME` explains them."""
     retry: Annotated[RetrySection, BeforeValidator(_retry)] = RetrySection()
     """What happens after a failed attempt."""
-    timeout: Duration = written("1m")
+    breaker: Annotated[
+        BreakerSection | None, BeforeValidator(_breaker, json_schema_input_type=BreakerSection | bool)
+    ] = BreakerSection()
+    """When its deliveries are held, instead of using their attempts up in an outage; `false` never holds them."""
+    timeout: LongDuration = written("1m")
     """Time limit of one attempt."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Deliveries of this handler at once."""

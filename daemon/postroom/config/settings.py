@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from postroom.errors import Problem
-from postroom.model import RetryPolicy
+from postroom.model import BreakerPolicy, RetryPolicy
 from postroom.plugin import Handler, Options
 from postroom.rule import Rule
 from postroom.tenant import Tenant
@@ -52,7 +52,11 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredHandler:
-    """A handler class under the name that rules call it, with its validated options. Times in seconds."""
+    """A handler class under the name that rules call it, with its validated options. Times in seconds.
+
+    Attributes:
+        breaker: When its deliveries are held; None for never.
+    """
 
     name: str
     use: str
@@ -61,6 +65,7 @@ class ConfiguredHandler:
     retry: RetryPolicy
     timeout: float
     concurrency: int
+    breaker: BreakerPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

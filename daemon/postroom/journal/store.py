@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import URL, Connection
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal import actions, adopt, claim, migrate, notes, pages, reconcile, retention, settle, upkeep
+from postroom.journal import (
+    actions,
+    adopt,
+    claim,
+    holds,
+    migrate,
+    notes,
+    pages,
+    reconcile,
+    retention,
+    sends,
+    settle,
+    upkeep,
+)
 from postroom.journal.database import Database
 from postroom.journal.drafts import draft
 from postroom.journal.engine import database_file, make_engine, parse, size_of, threads
@@ -19,13 +32,20 @@ from postroom.model import Delivery, Settlement
 from postroom.ports import (
     ActionResult,
     ActionTask,
+    Busy,
     Conclude,
     FolderSpec,
     Forgettable,
+    HeldHandler,
     PageCommit,
     PageResult,
     Pruned,
+    Refusal,
+    SendPlan,
+    SendRecord,
+    Traffic,
     WatchedFolder,
+    Windows,
 )
 
 
@@ -100,6 +120,18 @@ class SqlJournal:
         reach("turn.committed")
         return claimed
 
+    async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:
+        """See `ports.Journal.hold`."""
+        await self.database.write(holds.hold, held, forgiven, at)
+
+    async def release(self, handler: str, since: datetime, at: datetime) -> None:
+        """See `ports.Journal.release`."""
+        await self.database.write(holds.release, handler, since, at)
+
+    async def held(self) -> list[HeldHandler]:
+        """See `ports.Journal.held`."""
+        return await self.database.read(holds.held)
+
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""
         return await self.database.read(upkeep.next_due)
@@ -114,6 +146,26 @@ class SqlJournal:
         """See `ports.Journal.settle_actions`."""
         await self.database.write(actions.settle, results)
         reach("actions_settlement.committed")
+
+    async def send_record(self, key: str) -> SendRecord | None:
+        """See `ports.Journal.send_record`."""
+        return await self.database.read(sends.read, key)
+
+    async def reserve_send(
+        self, plan: SendPlan, windows: Windows, decide: Callable[[Traffic], Refusal | Busy | None], at: datetime
+    ) -> SendRecord | Refusal | Busy:
+        """See `ports.Journal.reserve_send`."""
+        reserved = await self.database.write(sends.reserve, plan, windows, decide, at)
+        reach("reservation.committed")
+        return reserved
+
+    async def note_send(self, record: SendRecord) -> None:
+        """See `ports.Journal.note_send`."""
+        await self.database.write(sends.note, record)
+        if record.state == "sent":
+            reach("sent.committed")
+        else:
+            reach("draft.committed")
 
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """See `ports.Journal.claim_effect`."""

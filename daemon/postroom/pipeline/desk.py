@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from postroom.model import RetryPolicy
+from postroom.model import BreakerPolicy, RetryPolicy
 from postroom.plugin import Handler
 from postroom.ports import Mail
 from postroom.rule import Rule
@@ -21,6 +21,7 @@ class OpenHandler:
     Attributes:
         timeout: Seconds one attempt may take.
         concurrency: Attempts that may run at once.
+        breaker: When its deliveries are held; None for never.
         stranded: Attempts given up that still run because they cannot be stopped: they keep their places.
         threaded: Its `handle` is a plain method and runs in a thread.
     """
@@ -30,6 +31,7 @@ class OpenHandler:
     retry: RetryPolicy
     timeout: float
     concurrency: int
+    breaker: BreakerPolicy | None = None
     stranded: int = 0
     threaded: bool = field(init=False)
 

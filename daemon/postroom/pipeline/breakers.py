@@ -1,0 +1,154 @@
+"""The breakers of all handlers: they listen to outcomes, keep deliveries back, and tell journal and operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from postroom.errors import HandlerError
+from postroom.model import Delivery, Done, Outcome, Retry, Skip
+from postroom.pipeline import breaker as machine
+from postroom.pipeline.breaker import Breaker
+from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.pipeline.weather import failure
+from postroom.ports import Clock, HeldHandler, Journal, Report
+
+
+class Breakers:
+    """Which handlers are held, and why. While all is well a delivery costs it one look into an empty dict."""
+
+    def __init__(self, desk: Desk, *, journal: Journal, clock: Clock, report: Report) -> None:
+        self._desk = desk
+        self._journal = journal
+        self._clock = clock
+        self._report = report
+        self._breakers: dict[str, Breaker] = {}
+        self._stored: dict[str, HeldHandler] = {}
+        self._forgiven: dict[str, Mapping[int, int]] = {}
+
+    async def restore(self, desk: Desk) -> None:
+        """Take over from the journal what was held when the daemon ended. May raise JournalError."""
+        for held in await self._journal.held():
+            self._stored[held.handler] = held
+            handler = desk.handlers.get(held.handler)
+            if held.handler not in self._breakers and handler is not None and handler.breaker is not None:
+                at = self._clock.monotonic()
+                self._keep(held.handler, machine.restored(handler.breaker, held.since, held.reason, at))
+                self._say_open(held.handler)
+
+    def narrow(self, desk: Desk, free: dict[str, int]) -> dict[str, int]:
+        """Return the places that may be taken: of a handler that is held none, or one when it is to be probed."""
+        if desk is not self._desk:
+            self._reload(desk)
+        if not self._breakers:
+            return free
+        at = self._clock.monotonic()
+        held = {name: each.may_probe(at) for name, each in self._breakers.items() if each.hold is not None}
+        return {name: 1 if name in held else count for name, count in free.items() if held.get(name, True)}
+
+    def admits(self, delivery: Delivery) -> bool:
+        """Say whether a claimed delivery may run, and remember it as the probe if it is one."""
+        breaker = self._breakers.get(delivery.handler)
+        if breaker is None or breaker.hold is None:
+            return True
+        if not breaker.may_probe(self._clock.monotonic()):
+            return False
+        self._breakers[delivery.handler] = machine.probing(breaker, delivery.id)
+        return True
+
+    def hear(self, handler: OpenHandler, delivery: Delivery, outcome: Outcome | None, started_at: datetime) -> bool:
+        """Learn from an outcome, None for an attempt cut off; says whether its attempt does not count against it."""
+        breaker = self._breakers.get(handler.name)
+        if breaker is None:
+            if not isinstance(outcome, Retry) or handler.breaker is None:
+                return False
+            breaker = Breaker(handler.breaker)
+        at = self._clock.monotonic()
+        if isinstance(outcome, Retry):
+            after = machine.failed(breaker, failure(outcome, delivery, started_at), at, len(self._desk.mails))
+        elif isinstance(outcome, Done):
+            after = machine.done(breaker, delivery.id)
+        else:
+            after = machine.unsettled(breaker, delivery.id, at, at_once=outcome is None or isinstance(outcome, Skip))
+            after = after if outcome is None else machine.ended(after, delivery.id)
+        self._change(handler.name, breaker, after, delivery.id)
+        return isinstance(outcome, Retry) and after.forgives(delivery.id)
+
+    def again_at(self, handler: str) -> datetime:
+        """Return when a delivery that is held is due again: with the next probe, behind those not tried yet."""
+        hold = self._breakers[handler].hold
+        assert hold is not None, "only what is held is forgiven"
+        return self._clock.now() + timedelta(seconds=max(hold.probe_at - self._clock.monotonic(), 0.0))
+
+    async def store(self) -> bool:
+        """Tell the journal what has changed, after the outcomes that changed it; True when deliveries became due.
+
+        May raise JournalError; it is told the next time then.
+        """
+        held = {name: each.hold for name, each in self._breakers.items() if each.hold is not None}
+        if held.keys() == self._stored.keys():
+            return False
+        new = [
+            (HeldHandler(name, hold.since, hold.reason), self.again_at(name))
+            for name, hold in held.items()
+            if name not in self._stored
+        ]
+        for each, due in new:
+            await self._store(each, due)
+        over = [each for name, each in self._stored.items() if name not in held]
+        for each in over:
+            await self._journal.release(each.handler, each.since, self._clock.now())
+            del self._stored[each.handler]
+        return bool(over)
+
+    async def _store(self, held: HeldHandler, at: datetime) -> None:
+        await self._journal.hold(held, self._forgiven.get(held.handler, {}), at)
+        self._stored[held.handler] = held
+        self._forgiven.pop(held.handler, None)
+
+    def _change(self, name: str, before: Breaker, after: Breaker, delivery: int) -> None:
+        self._keep(name, after)
+        if before.hold is None and after.hold is not None:
+            self._forgiven[name] = machine.to_give_back(after, delivery)
+            self._say_open(name)
+        elif before.hold is not None and after.hold is None:
+            self._say_closed(name)
+        elif before.hold is not None and after.hold is not None and after.hold.wait > before.hold.wait:
+            self._say_open(name)
+
+    def _keep(self, name: str, breaker: Breaker) -> None:
+        if breaker.is_calm:
+            self._breakers.pop(name, None)
+        else:
+            self._breakers[name] = breaker
+
+    def _reload(self, desk: Desk) -> None:
+        """Start afresh with another configuration: what is held is probed at once, for it may be mended now."""
+        self._desk, before, at = desk, self._breakers, self._clock.monotonic()
+        self._breakers = {}
+        for name, each in before.items():
+            handler = desk.handlers.get(name)
+            if each.hold is None:
+                continue
+            if handler is None or handler.breaker is None:
+                self._say_closed(name)
+            else:
+                self._keep(name, machine.restored(handler.breaker, each.hold.since, each.hold.reason, at))
+
+    def _say_open(self, name: str) -> None:
+        breaker = self._breakers[name]
+        assert breaker.hold is not None, "said of what is open"
+        self._report.event("breaker", handler=name, state="open", wait=breaker.hold.wait)
+        self._report.problem(
+            f"handler {name}",
+            HandlerError(
+                f"Different mails fail alike at the handler {name}, so its deliveries are held: {breaker.hold.reason}",
+                remedy="Mend what it needs. One mail is tried now and then, and the others follow when one is done: "
+                f"the next in {breaker.hold.wait:g} s at most, at once after a reload or a restart.",
+                handler=name,
+            ),
+        )
+
+    def _say_closed(self, name: str) -> None:
+        self._report.event("breaker", handler=name, state="closed")
+        self._report.recovered(f"handler {name}")
