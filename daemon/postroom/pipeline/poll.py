@@ -1,25 +1,18 @@
-"""One watched folder: when it is walked by delta and when by listing, and what is done when a walk cannot go on."""
+"""One watched folder: a round of it, and what is done when a walk cannot go on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
-from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired
+from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired, Unavailable
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
+from postroom.pipeline.mode import DELTA_PATIENCE, FolderMode
+from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
-from postroom.ports import Clock, Journal, Mail, Report, WatchedFolder
+from postroom.ports import Clock, Conclude, Entry, Journal, Mail, PageResult, Report, WatchedFolder
 from postroom.rule import Rule
-
-DELTA_RETRY = timedelta(minutes=30)
-"""How long a folder stays in listing mode before delta is tried again."""
-
-STORM = 3
-"""Resets of a folder's delta within `STORM_SPAN` after which it is listed instead for a while."""
-
-STORM_SPAN = 3600.0
 
 _LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyncfoldernotfound"})
 """What a delta link answers whose folder was deleted; one of the same name may have taken its place."""
@@ -36,6 +29,9 @@ class FolderPoller:
         folder: The folder as the journal knows it.
         delta: False where the cloud has no message delta.
         dispatcher: Who runs the deliveries that the pages bring; without, they wait in the journal.
+
+    Attributes:
+        begun: How many rounds have begun.
     """
 
     def __init__(
@@ -51,26 +47,28 @@ class FolderPoller:
         delta: bool = True,
         dispatcher: Dispatcher | None = None,
     ) -> None:
-        self._examiner = Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
+        def examiner() -> Examiner:
+            return Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
+
+        self._healer = examiner()
         self._walk = Walk(
             folder,
-            self._examiner,
+            examiner(),
             mail=mail,
             journal=journal,
             clock=clock,
             report=report,
             page_size=page_size,
             dispatcher=dispatcher,
+            conclude=_conclude(rules),
         )
         self.subject = self._walk.subject
-        self._mail = mail
+        self.mail = mail
+        self.begun = 0
         self._journal = journal
         self._clock = clock
         self._report = report
-        self._delta = delta
-        self._listing_until: datetime | None = None
-        self._listing: WatchedFolder | None = None
-        self._resets: list[float] = []
+        self._mode = FolderMode(folder, delta=delta, clock=clock, report=report)
 
     @property
     def folder(self) -> WatchedFolder:
@@ -87,69 +85,85 @@ class FolderPoller:
 
     async def round(self) -> RoundResult:
         """Walk the folder once; GraphError, AuthError and JournalError end it, what was committed stays."""
+        self.begun += 1
         started = self._clock.monotonic()
-        folder_id = await self._mail.folder_id(self.folder.name)
+        folder_id = await self.mail.folder_id(self.folder.name)
         await self._follow(folder_id)
-        self._choose_mode()
+        self._become(self._mode.chosen(self.folder))
         try:
             result = await self._walk.run(folder_id)
-        except (ResyncRequired, QuotaExceeded, NotFound) as error:
-            folder_id = await self._recover(error)
-            result = await self._walk.run(folder_id)
-        if self.folder.mode == "delta":
-            self._listing = None
+        except (ResyncRequired, QuotaExceeded, NotFound, Unavailable) as error:
+            result = await self._otherwise(error, folder_id)
+        self._mode.went_well(self.folder)
         return replace(result, seconds=self._clock.monotonic() - started)
+
+    async def take_in(self, ids: Sequence[str]) -> PageResult:
+        """Take in messages that a round has missed, on the same way and with the same guarantees; no link moves.
+
+        May run beside a round: whichever stores a message first has it, the other finds it known.
+        """
+        return await self._walk.take_in([Entry(each) for each in ids], self._healer)
+
+    def _become(self, folder: WatchedFolder) -> None:
+        """Walk the folder in another way from now on, which goes to the journal with the next page."""
+        if folder != self.folder:
+            self.folder = folder
+            self._walk.unsaved = True
 
     async def _follow(self, folder_id: str) -> None:
         """List the folder from its beginning where its name now means another than the link does."""
         known = self.folder.graph_id
         if known is None or known == folder_id:
             return
-        self._listing = None
+        self._mode.forget()
         self._say_resync(FOLDER_CHANGED, "")
         await self._list_again()
 
-    def _choose_mode(self) -> None:
-        """Go to listing mode where delta cannot run, and back to delta when it is time to try it again."""
-        if not self._delta and self.folder.mode == "delta":
-            self.folder = replace(self.folder, mode="listing", link=None, walk="full")
-        elif self._delta and self.folder.mode == "listing" and self._time_for_delta():
-            self._listing = self.folder
-            self.folder = replace(self.folder, mode="delta", link=None, walk="full")
-
-    def _time_for_delta(self) -> bool:
-        return self._listing_until is None or self._clock.now() >= self._listing_until
-
-    async def _recover(self, error: GraphError) -> str:
-        """Make a second walk possible and return the folder's id for it, or raise `error` where nothing helps."""
+    async def _otherwise(self, error: GraphError, folder_id: str) -> RoundResult:
+        """Walk the folder on another way or from another link; raises `error` where nothing helps."""
         if self.folder.mode == "listing":
             raise error
+        if isinstance(error, Unavailable):
+            return await self._try_listing(error, folder_id)
         if isinstance(error, QuotaExceeded):
-            self._fall_back(error)
+            self._list(str(error), keep_link=True)
         elif isinstance(error, NotFound) and (self.folder.link is None or error.code.lower() not in _LINK_IS_DEAD):
             raise error
-        folder_id = await self._mail.folder_id(self.folder.name)
+        folder_id = await self.mail.folder_id(self.folder.name)
         if not isinstance(error, QuotaExceeded):
             await self._restart(error)
-        return folder_id
+        return await self._walk.run(folder_id)
 
-    def _fall_back(self, error: GraphError) -> None:
-        """List instead, from where listing stood if it did; delta keeps its state in the mailbox, listing does not."""
-        self._listing_until = self._clock.now() + DELTA_RETRY
-        self.folder = self._listing or replace(self.folder, mode="listing", link=None, walk="full")
-        self._report.event(
-            "fallback", mailbox=self.folder.mailbox, folder=self.folder.name, reason=str(error), mode="listing"
-        )
+    def _list(self, reason: str, *, keep_link: bool) -> None:
+        """List the folder from now on; delta keeps its state in the mailbox, listing does not."""
+        self._become(self._mode.listed(self.folder, keep_link=keep_link))
+        self._mode.announce(self.folder, reason)
+
+    async def _try_listing(self, error: Unavailable, folder_id: str) -> RoundResult:
+        """List instead where delta fails round after round, or fails again, and nothing else does.
+
+        That it is delta's fault is only known when the listing works: an outage changes no mode.
+        """
+        if error is not self._walk.unfetched or not (self._mode.is_trial or self._mode.is_out_of_patience()):
+            raise error
+        before, trial = self.folder, self._mode.is_trial
+        self._become(self._mode.listed(before, keep_link=not trial))
+        try:
+            result = await self._walk.run(folder_id)
+        except GraphError:
+            if not trial:
+                self._become(before)
+            raise error from None
+        self._mode.announce(self.folder, f"Delta has failed {DELTA_PATIENCE} rounds in a row, listing works. {error}")
+        return result
 
     async def _restart(self, error: GraphError) -> None:
         """List the folder again by delta; known mail is suppressed. In a storm of resets delta gets a rest."""
-        now = self._clock.monotonic()
-        self._resets = [*(each for each in self._resets if now - each < STORM_SPAN), now]
         self._say_resync(error.code, error.request_id)
-        if len(self._resets) >= STORM:
-            self._fall_back(error)
-            return
-        await self._list_again()
+        if self._mode.has_stormed():
+            self._list(str(error), keep_link=False)
+        else:
+            await self._list_again()
 
     async def _list_again(self) -> None:
         await self._journal.restart_walk(self.folder.key, self.folder.floor, self._clock.now())
@@ -159,3 +173,11 @@ class FolderPoller:
         self._report.event(
             "resync", mailbox=self.folder.mailbox, folder=self.folder.name, code=code, request_id=request_id
         )
+
+
+def _conclude(rules: Sequence[Rule]) -> Conclude | None:
+    """Return what is asked about messages that moved here; None where no rule wants anything afterwards."""
+    if not any(rule.then or rule.on_failure for rule in rules):
+        return None
+    named = {rule.name: rule for rule in rules}
+    return lambda siblings: conclude(siblings, named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,18 @@ from postroom.pipeline import listing
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.limits import within
-from postroom.ports import Clock, Journal, Mail, Page, PageCommit, PageResult, Report, WatchedFolder
+from postroom.ports import (
+    Clock,
+    Conclude,
+    Entry,
+    Journal,
+    Mail,
+    Page,
+    PageCommit,
+    PageResult,
+    Report,
+    WatchedFolder,
+)
 
 STEP_LIMIT = 300.0
 """Seconds for one page to be fetched, and to be stored; each request in it has its own, shorter limit."""
@@ -26,7 +37,7 @@ SEEN_LINK_LIMIT = 3
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What a round brought. `seconds` is how long it took."""
+    """What a round brought. `seconds` is how long it took; `full` says that the folder was listed whole."""
 
     pages: int = 0
     fresh: int = 0
@@ -34,6 +45,7 @@ class RoundResult:
     deliveries: int = 0
     actions: int = 0
     seconds: float = 0.0
+    full: bool = False
 
     def plus(self, page: PageResult) -> RoundResult:
         """Add a committed page."""
@@ -53,6 +65,8 @@ class Walk:
     Attributes:
         folder: The folder as the journal knows it; kept up to date with each commit.
         finishing: End with the page that is under way.
+        unsaved: `folder` differs from what the journal has, also where a page changes nothing.
+        unfetched: The last error of fetching a page, as opposed to what came of its messages.
     """
 
     def __init__(
@@ -66,10 +80,14 @@ class Walk:
         report: Report,
         page_size: int,
         dispatcher: Dispatcher | None,
+        conclude: Conclude | None = None,
     ) -> None:
         self.folder = folder
         self.subject = f"mailbox {folder.mailbox}/{folder.name}"
         self.finishing = False
+        self.unsaved = False
+        self.unfetched: Unavailable | None = None
+        self._conclude = conclude
         self._examiner = examiner
         self._mail = mail
         self._journal = journal
@@ -80,7 +98,7 @@ class Walk:
 
     async def run(self, folder_id: str) -> RoundResult:
         """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of the one that is stored."""
-        result, began = RoundResult(), self._clock.now()
+        result, began = RoundResult(full=self.folder.walk == "full"), self._clock.now()
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
         page = await self._fetch(folder_id, at)
@@ -127,7 +145,24 @@ class Walk:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def take_in(self, entries: Sequence[Entry], examiner: Examiner) -> PageResult:
+        """Take in messages that no page has brought; the folder and its link stay as they are."""
+        folder = replace(self.folder, walk="round")
+        messages = await examiner.examine(folder, entries)
+        if not messages:
+            return PageResult()
+        return await self._committed(
+            PageCommit(folder.key, messages, None, "round", self._clock.now(), advance=False, conclude=self._conclude)
+        )
+
     async def _fetch(self, folder_id: str, at: str | None) -> Page:
+        try:
+            return await self._page(folder_id, at)
+        except Unavailable as error:
+            self.unfetched = error
+            raise
+
+    async def _page(self, folder_id: str, at: str | None) -> Page:
         folder = self.folder
         async with within(STEP_LIMIT, f"to fetch a page of {self.subject}", folder.mailbox):
             if folder.mode == "delta":
@@ -140,7 +175,7 @@ class Walk:
         after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
         messages = await self._examiner.examine(self.folder, page.entries)
         reach("page.examined")
-        if not messages and after == self.folder:
+        if not messages and after == self.folder and not self.unsaved:
             return PageResult()
         commit = PageCommit(
             after.key,
@@ -151,13 +186,18 @@ class Walk:
             after.mode,
             after.floor,
             graph_id=folder_id,
+            conclude=self._conclude,
         )
-        async with within(STEP_LIMIT, f"to store a page of {self.subject}", after.mailbox):
-            # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
-            result = await asyncio.shield(asyncio.create_task(self._commit(commit)))
+        result = await self._committed(commit)
         self.folder = after
+        self.unsaved = False
         self._report.progress(self.subject)
         return result
+
+    async def _committed(self, page: PageCommit) -> PageResult:
+        async with within(STEP_LIMIT, f"to store a page of {self.subject}", self.folder.mailbox):
+            # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
+            return await asyncio.shield(asyncio.create_task(self._commit(page)))
 
     async def _commit(self, page: PageCommit) -> PageResult:
         """Commit a page, with places for its deliveries, and hand over what came of it."""

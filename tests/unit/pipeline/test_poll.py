@@ -21,10 +21,11 @@ from postroom.errors import (
     Throttled,
     Unavailable,
 )
-from postroom.model import Delete, Details
+from postroom.model import Delete, DeliveryState, Details, MarkRead, Settlement, Verdict
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
-from postroom.pipeline.poll import DELTA_RETRY, STORM, FolderPoller
+from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, STORM
+from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
 from postroom.ports import Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
@@ -440,8 +441,8 @@ async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(
     poller_of, *, mail, clock, stored, notes, journal
 ):
     first, second = mail_at(0), mail_at(1)
-    mail.script(None, page(first, delta_link="D1"), page(first, second, delta_link="D9"))
-    mail.script("D1", QuotaExceeded("Full.", **GRAPH))
+    mail.script(None, page(first, delta_link="D1"))
+    mail.script("D1", QuotaExceeded("Full.", **GRAPH), page(first, second, delta_link="D9"))
     mail.listing = [first, second]
     poller = poller_of()
     await poller.round()
@@ -452,7 +453,7 @@ async def test_a_full_mailbox_is_listed_and_returns_to_delta_when_it_can(
     assert (await stored()).mode == "listing"
     assert notes.named("fallback")[0]["mode"] == "listing"
 
-    await clock.advance(DELTA_RETRY.total_seconds())
+    await clock.advance(DELTA_RETRY)
     await poller.round()
 
     assert (await stored()).mode == "delta"
@@ -466,7 +467,7 @@ async def test_a_full_mailbox_is_not_asked_for_delta_at_every_round(poller_of, m
     await poller.round()
     mail.requests.clear()
     for _ in range(5):
-        await clock.advance(DELTA_RETRY.total_seconds() / 6)
+        await clock.advance(DELTA_RETRY / 6)
         await poller.round()
 
     assert {kind for kind, *_ in mail.requests} == {"listing"}
@@ -479,7 +480,7 @@ async def test_while_it_stays_full_listing_goes_on_from_where_it_stood(poller_of
     poller = poller_of()
     await poller.round()
     resting = poller.folder.link
-    await clock.advance(DELTA_RETRY.total_seconds())
+    await clock.advance(DELTA_RETRY)
     mail.requests.clear()
 
     await poller.round()
@@ -487,6 +488,180 @@ async def test_while_it_stays_full_listing_goes_on_from_where_it_stood(poller_of
     assert mail.requests[0] == ("delta", None)
     assert mail.requests[1] == ("listing", START + timedelta(minutes=90 - 15), None)
     assert poller.folder.link == resting
+
+
+async def test_each_change_of_mode_is_said_once_however_often_delta_is_tried_in_between(poller_of, mail, clock, notes):
+    mail.script(None, *[QuotaExceeded("Full.", **GRAPH)] * 4, page(delta_link="D1"))
+    mail.script("D1", page(delta_link="D1"))
+    poller = poller_of()
+    for _ in range(6):
+        await poller.round()
+        await clock.advance(DELTA_RETRY)
+
+    assert [name for name, _ in notes.events] == ["fallback", "restored"]
+    assert notes.named("restored")[0]["mode"] == "delta"
+
+
+async def test_a_folder_in_listing_mode_stays_in_it_over_a_restart_until_delta_is_due(
+    poller_of, mail, clock, stored, notes
+):
+    mail.script(None, QuotaExceeded("Full.", **GRAPH), page(delta_link="D1"))
+    mail.listing = [mail_at(-30)]
+    await poller_of().round()
+    resting = (await stored()).link
+    mail.requests.clear()
+    poller = poller_of(at=await stored())
+
+    await poller.round()
+
+    assert mail.requests == [("listing", START + timedelta(minutes=-45), None)]
+    assert (await stored()).link == resting
+    assert len(notes.named("fallback")) == 2  # a new process says it too
+
+    await clock.advance(DELTA_RETRY)
+    await poller.round()
+    assert (await stored()).mode == "delta"
+
+
+async def test_the_mode_is_stored_also_where_the_listing_brings_nothing_after_delta_was_tried(
+    poller_of, mail, clock, stored
+):
+    full = QuotaExceeded("Full.", **GRAPH)
+    mail.script(None, full, page(mail_at(0), next_link="L1"))
+    mail.script("L1", full)
+    mail.listing = [mail_at(0)]
+    poller = poller_of()
+    await poller.round()
+    before = await stored()
+    await clock.advance(DELTA_RETRY)
+
+    await poller.round()
+
+    assert poller.folder == await stored() == before
+    assert before.mode == "listing"
+
+
+async def test_a_delta_that_fails_alone_is_replaced_by_listing_before_the_folder_is_stale(
+    poller_of, mail, clock, stored, notes
+):
+    broken = Unavailable("No answer in time.", status=504)
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", *[broken] * (DELTA_PATIENCE + 1), page(mail_at(2), delta_link="D2"))
+    mail.listing = [mail_at(1)]
+    poller = poller_of()
+    await poller.round()
+    for _ in range(DELTA_PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+
+    assert (await poller.round()).fresh == 1
+    assert (await stored()).mode == "listing"
+
+    await clock.advance(DELTA_RETRY)
+    mail.requests.clear()
+    assert (await poller.round()).fresh == 0
+    assert [kind for kind, *_ in mail.requests] == ["delta", "listing"]
+
+    mail.script(None, page(mail_at(3), delta_link="D9"))
+    mail.delta[None].popleft()
+    await clock.advance(DELTA_RETRY)
+    assert (await poller.round()).fresh == 1
+    assert (await stored()).link == "D9"  # the old link failed once more, and is given up
+    assert [name for name, _ in notes.events] == ["fallback", "restored"]
+
+
+async def test_an_outage_of_everything_changes_no_mode(poller_of, mail, stored, notes, monkeypatch):
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", Unavailable("Down.", status=503))
+    poller = poller_of()
+    await poller.round()
+    original = mail.listing_page
+
+    async def down(*_args):
+        raise Unavailable("Down as well.", status=503)
+
+    mail.listing_page = down
+    for _ in range(3 * DELTA_PATIENCE):
+        with pytest.raises(Unavailable, match=r"^Down\.$"):
+            await poller.round()
+    mail.listing_page = original
+
+    assert (poller.folder.mode, poller.folder.link) == ("delta", "D1")
+    assert await stored() == poller.folder
+    assert not notes.named("fallback")
+
+
+async def test_a_message_that_cannot_be_read_is_no_fault_of_delta(poller_of, mail, journal, clock):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(Unavailable("Busy.", status=503))
+    mail.listing = [message]
+    poller = poller_of(SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+
+    assert {kind for kind, *_ in mail.requests} == {"delta", "details"}
+
+
+async def test_what_a_round_has_missed_is_taken_in_and_the_folder_stays_as_it_is(poller_of, mail, journal, stored):
+    missed = mail_at(5)
+    mail.script(None, page(mail_at(0), delta_link="D1"))
+    mail.messages[missed.id].append(missed)
+    poller = poller_of()
+    await poller.round()
+    before = await stored()
+
+    assert (await poller.take_in([missed.id])).fresh == 1
+    assert (await poller.take_in([missed.id])).fresh == 0
+    assert await stored() == before == poller.folder
+    assert await deliveries(journal) == {"deliveries.ready": 2}
+
+
+async def test_a_round_and_a_repair_that_bring_the_same_mail_at_once_deliver_it_once(poller_of, mail, journal):
+    both = [mail_at(minute) for minute in range(6)]
+    mail.script(None, page(delta_link="D1"))
+    mail.script("D1", page(*both, delta_link="D2"))
+    for each in both:
+        mail.messages[each.id].append(each)
+    poller = poller_of()
+    await poller.round()
+
+    first, second = await asyncio.gather(poller.round(), poller.take_in([each.id for each in both]))
+
+    assert first.fresh + second.fresh == 6
+    assert await deliveries(journal) == {"deliveries.ready": 6}
+
+
+async def test_what_is_gone_by_the_time_it_is_taken_in_leaves_nothing(poller_of, mail, journal, clock):
+    mail.script(None, page(delta_link="D1"))
+    mail.messages["gone"].append(None)
+    poller = poller_of()
+    await poller.round()
+    work = asyncio.create_task(poller.take_in(["gone"]))
+    await clock.wait_for_sleepers()
+    await clock.advance(GONE_WAIT)
+
+    assert (await work).fresh == 0
+
+
+async def test_a_mail_moved_to_a_folder_whose_rule_names_only_handlers_that_had_it_gets_its_then(
+    poller_of, mail, journal, clock
+):
+    message = mail_at(0)
+    filed = Rule("filed", ALWAYS, ("erp",), then=(MarkRead(),))
+    mail.script(None, page(message, delta_link="D1"))
+    await poller_of().round()
+    [claimed] = await journal.turn([], {"erp": 5}, clock.now(), lambda _: [])
+    done = Settlement(claimed, Verdict(DeliveryState.DONE), clock.now(), clock.now())
+    await journal.turn([done], {}, clock.now(), lambda _: [])
+    [archive] = await journal.adopt([FolderSpec("default", MAILBOX, "Archive", None)], clock.now())
+
+    result = await poller_of(filed, at=archive).round()
+
+    assert (result.fresh, result.deliveries, result.actions) == (1, 0, 1)
+    [task] = await journal.claim_actions(5, clock.now())
+    assert (task.origin, task.actions) == ("rule filed then", (MarkRead(),))
 
 
 async def test_a_cloud_without_delta_is_listed_only(poller_of, mail, stored, folder, clock):
@@ -556,7 +731,7 @@ async def test_an_update_that_lacks_fields_is_read_only_when_it_is_new(poller_of
     mail.messages["gone"].append(None)
     poller = poller_of()
     await poller.round()
-    poller._examiner._clock = Hasty()
+    poller._walk._examiner._clock = Hasty()
 
     assert (await poller.round()).fresh == 1
     assert ("message", known.id) not in mail.requests
@@ -580,7 +755,7 @@ class Hasty:
 def hasty(poller_of):
     def make(*rules, **fields):
         poller = poller_of(*rules, **fields)
-        poller._examiner._clock = Hasty()
+        poller._walk._examiner._clock = Hasty()
         return poller
 
     return make
@@ -709,7 +884,7 @@ async def test_a_message_that_is_not_found_is_asked_for_again_a_little_later(has
 
     await poller.round()
 
-    assert poller._examiner._clock.slept == [GONE_WAIT]
+    assert poller._walk._examiner._clock.slept == [GONE_WAIT]
     assert await states(journal, clock) == (["quarantine"], 0)
 
 

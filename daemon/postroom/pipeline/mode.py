@@ -1,0 +1,103 @@
+"""Which way a folder is walked: by delta, or by listing while delta cannot run; and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from postroom.ports import Clock, Report, WatchedFolder
+
+DELTA_RETRY = 1800.0
+"""Seconds a folder stays in listing mode before delta is tried again."""
+
+STORM = 3
+"""Resets of a folder's delta within `STORM_SPAN` after which it is listed instead for a while."""
+
+STORM_SPAN = 3600.0
+
+DELTA_PATIENCE = 3
+"""Rounds in a row in which delta may fail before a listing is tried in its place: few enough to stay fresh."""
+
+_BEFORE = "It was listed already when the daemon started, or was reloaded."
+
+
+class FolderMode:
+    """Decides for each round how a folder is walked, and says once when that changes.
+
+    Both ways are remembered where they stood: a link that delta had before its rest may be good still, and if delta
+    fails again the listing goes on where it was.
+
+    Attributes:
+        is_trial: Delta is being tried again, and the listing goes on in silence if it fails.
+    """
+
+    def __init__(self, folder: WatchedFolder, *, delta: bool, clock: Clock, report: Report) -> None:
+        self.is_trial = False
+        self._delta = delta
+        self._clock = clock
+        self._report = report
+        self._listing_at: WatchedFolder | None = None
+        self._delta_at: WatchedFolder | None = None
+        self._resting_until = clock.monotonic() + DELTA_RETRY if folder.mode == "listing" else 0.0
+        self._since: float | None = None
+        self._resets: list[float] = []
+        self._failures = 0
+
+    def chosen(self, folder: WatchedFolder) -> WatchedFolder:
+        """Return the folder as the round that begins now is to walk it."""
+        if folder.mode == "delta":
+            return folder if self._delta else replace(folder, mode="listing", link=None, walk="full")
+        if not self._delta:
+            return folder
+        if self._since is None:
+            self.announce(folder, _BEFORE)
+        if self._clock.monotonic() < self._resting_until:
+            return folder
+        self.is_trial = True
+        self._listing_at = folder
+        return self._delta_at or replace(folder, mode="delta", link=None, walk="full")
+
+    def went_well(self, folder: WatchedFolder) -> None:
+        """Note that a round came to its end: if by delta, whatever ailed it is over."""
+        if folder.mode != "delta":
+            return
+        self.is_trial = False
+        self._failures = 0
+        self._listing_at = self._delta_at = None
+        if self._since is not None:
+            seconds = round(self._clock.monotonic() - self._since, 1)
+            self._since = None
+            self._report.event("restored", mailbox=folder.mailbox, folder=folder.name, mode="delta", seconds=seconds)
+
+    def listed(self, folder: WatchedFolder, *, keep_link: bool) -> WatchedFolder:
+        """Return the folder as listing takes it up: from where it stood, if it did.
+
+        Args:
+            folder: As delta left it.
+            keep_link: Delta may go on from its link when it is tried again.
+        """
+        self.is_trial = False
+        self._failures = 0
+        self._resting_until = self._clock.monotonic() + DELTA_RETRY
+        self._delta_at = folder if keep_link and folder.link is not None else None
+        return self._listing_at or replace(folder, mode="listing", link=None, walk="full")
+
+    def announce(self, folder: WatchedFolder, reason: str) -> None:
+        """Say that the folder is listed now; while it goes on nothing more is said."""
+        if self._since is None:
+            self._since = self._clock.monotonic()
+            self._report.event("fallback", mailbox=folder.mailbox, folder=folder.name, reason=reason, mode="listing")
+
+    def forget(self) -> None:
+        """Another folder has the name now: where either way stood means nothing."""
+        self._listing_at = self._delta_at = None
+
+    def has_stormed(self) -> bool:
+        """Count a reset of delta, and say whether there were too many of them lately."""
+        now = self._clock.monotonic()
+        self._resets = [*(each for each in self._resets if now - each < STORM_SPAN), now]
+        return len(self._resets) >= STORM
+
+    def is_out_of_patience(self) -> bool:
+        """Count a round in which delta failed, and say whether a listing shall be tried in its place."""
+        self._failures += 1
+        return self._failures >= DELTA_PATIENCE
