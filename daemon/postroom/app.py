@@ -23,6 +23,7 @@ from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import Rounds
 from postroom.plugin import Log
 from postroom.ports import Clock
@@ -59,6 +60,7 @@ class App:
         self.dispatcher: Dispatcher
         self.actor: Actor
         self.chores: Chores
+        self.retention: Retention
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._generation: Generation
@@ -98,6 +100,7 @@ class App:
         await self._open_console()
         self._schedule.every(TICK, "poll", self._tick)
         self.chores.add_to(self._schedule)
+        self._keep(self._generation)
         self._schedule.start()
         self.report.event(
             "started", mailboxes=len(self.config.mailboxes), handlers=len(self.config.handlers), suspects=suspects
@@ -110,6 +113,7 @@ class App:
         desk = self._generation.desk
         self.rounds = Rounds(journal=journal, clock=clock, report=report)
         self.chores.walked = self.rounds.walked
+        self.retention = Retention(journal=journal, clock=clock, report=report)
         self.actor = Actor(desk, journal=journal, clock=clock, report=report)
         self.dispatcher = Dispatcher(
             desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self.actor.wake.set
@@ -117,6 +121,12 @@ class App:
         for name, run in (("deliveries", self.dispatcher.run), ("actions", self.actor.run)):
             self.report.health.expect(name, ROUNDS_WITHIN)
             self._tasks.append(asyncio.create_task(self._supervise(name, run)))
+
+    def _keep(self, generation: Generation) -> None:
+        """Have the journal keep what the configuration says, for as long as it says."""
+        policy = generation.config.retention
+        self.retention.policy, self.retention.mails = policy, generation.desk.mails
+        self._schedule.every(interval(policy), "retention", self.retention.run)
 
     def _bind_log(self, delivery: Delivery) -> Log:
         log: Log = self.report.log.bind(
@@ -219,6 +229,7 @@ class App:
         self.config, self._generation = config, new
         self.dispatcher.desk = self.actor.desk = new.desk
         self.chores.connections = new.connections
+        self._keep(new)
         self.chores.forget(old.connections.keys() - new.connections.keys())
         self._work_came()
         reach("reload.swapped")

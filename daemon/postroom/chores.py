@@ -88,7 +88,8 @@ class Chores:
         """Tell the journal of rounds that brought nothing, and read its counts for health and `systemctl status`."""
         try:
             await self._note_walks()
-            self._report.counted(await self._journal.counts())
+            counts = await self._journal.counts()
+            self._report.counted({**counts, "journal.bytes": await self._journal.size()})
         except JournalError as error:
             self._report.problem("journal", error)
         self._notifier.status(self.status())

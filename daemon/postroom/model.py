@@ -216,6 +216,19 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long the journal keeps what, in seconds; None is for ever.
+
+    Attributes:
+        snapshots: The details of a mail, from when the last of it was settled.
+        ids: The id of a mail that its mailbox does not have any more, from when it was seen.
+    """
+
+    snapshots: float | None = 30 * 86_400.0
+    ids: float | None = 400 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One message on its way through one configured handler, claimed for its `attempt`-th run.
 

@@ -62,6 +62,20 @@ Duration = Annotated[
 LongDuration = Annotated[Duration, Field(gt=0)]
 """Seconds, written ``30s``, and not none at all."""
 
+FOR_EVER = "forever"
+
+
+def _period(text: str) -> float | None:
+    return None if text == FOR_EVER else parse_duration(text)
+
+
+Period = Annotated[
+    float | None,
+    _unit(_period, Id.BAD_DURATION, "a duration such as 30d or 1h, or `forever`"),
+    WithJsonSchema({"type": "string", "pattern": rf"{DURATION_PATTERN}|^{FOR_EVER}$", "examples": ["30d", FOR_EVER]}),
+]
+"""Seconds, written ``30d``; None is for ever."""
+
 Size = Annotated[
     int,
     _unit(parse_size, Id.BAD_SIZE, "a size; write a number and a unit, such as 500B, 20kB, 10MB or 512KiB"),

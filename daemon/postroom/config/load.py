@@ -21,6 +21,7 @@ from postroom.config.shape import shape
 from postroom.config.tenants import DEFAULT, make_tenants
 from postroom.config.yaml_text import LARGEST, read
 from postroom.errors import ConfigError
+from postroom.model import RetentionPolicy
 from postroom.tenant import Tenant
 
 LEAST_FRESHNESS = 60.0
@@ -115,6 +116,7 @@ def _built(
         journal=journal_url(file.journal, directory),
         console=listen(file.console.listen) if file.console is not None else None,
         limits=Limits(limits.in_flight, limits.concurrency, limits.page_size, limits.drain, limits.requests),
+        retention=RetentionPolicy(file.retention.snapshots, file.retention.ids),
         log=LogSettings(file.log.level, file.log.format),
         handlers=MappingProxyType(dict(handlers)),
         mailboxes=tuple(_mailbox(mailbox, next(iter(tenants), DEFAULT)) for mailbox in file.mailboxes),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from postroom.config.fields import Duration, LongDuration, NonEmpty, Section, as_list, refuse, written
+from postroom.config.fields import Duration, LongDuration, NonEmpty, Period, Section, as_list, refuse, written
 from postroom.config.places import Folder, JournalUrl, ListenAddress, MailboxAddress, Start
 from postroom.config.problems import Id
 from postroom.config.rule_sections import RuleSection
@@ -64,6 +64,15 @@ class LimitsSection(Section):
     """Messages in one page of a poll."""
     drain: Duration = written("30s")
     """How long running deliveries may go on when the daemon stops."""
+
+
+class RetentionSection(Section):
+    """How long the journal keeps what; `forever` keeps it."""
+
+    snapshots: Period = written("30d")
+    """The details of a mail (subject, sender, preview, notes, attempts), from when the last of it was settled."""
+    ids: Period = written("400d")
+    """The id of a mail that its mailbox does not have any more, from when it was seen."""
 
 
 class LogSection(Section):
@@ -172,6 +181,8 @@ class File(Section):
     """The web console; left out, there is none."""
     limits: LimitsSection = LimitsSection()
     """How much Postroom does at once."""
+    retention: RetentionSection = RetentionSection()
+    """How long the journal keeps what."""
     log: LogSection = LogSection()
     """What is logged, and in which form."""
     handlers: dict[Name, HandlerSection] = Field(default_factory=dict, json_schema_extra=_NO_OTHERS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from postroom.errors import Problem
-from postroom.model import BreakerPolicy, RetryPolicy
+from postroom.model import BreakerPolicy, RetentionPolicy, RetryPolicy
 from postroom.plugin import Handler, Options
 from postroom.rule import Rule
 from postroom.tenant import Tenant
@@ -107,6 +107,7 @@ class Config:
     journal: str
     console: Listen | None
     limits: Limits
+    retention: RetentionPolicy
     log: LogSettings
     handlers: Mapping[str, ConfiguredHandler]
     mailboxes: tuple[WatchedMailbox, ...]

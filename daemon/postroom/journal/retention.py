@@ -10,37 +10,39 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
-from sqlalchemy import Connection, Select, and_, delete, exists, func, null, or_, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.journal.codec import decode_settled, encode_settled, micros
 from postroom.journal.tables import actions, attempts, deliveries, effects, is_state, mailboxes, messages
 from postroom.ports import Forgettable, Pruned
 
-DONE: Final = Pruned(0, None)
-
 
 def prune(connection: Connection, before: datetime, after: int, limit: int) -> Pruned:
     """See `ports.Journal.prune`."""
-    span = _span(connection, after, limit)
-    if span is None:
-        return DONE
-    old = and_(messages.c.id.between(*span), messages.c.seen_at < micros(before))
-    if not connection.scalar(select(exists().where(old))):
-        return DONE
-    chosen = [key for (key,) in connection.execute(select(messages.c.id).where(old, *_prunable(before)))]
+    upto, more = _reach(connection, before, after, limit)
+    old = messages.c.id > after, messages.c.id <= upto
+    chosen = [key for (key,) in connection.execute(select(messages.c.id).where(*old, *_prunable(before)))]
     chosen = sorted(set(chosen) - _newest(connection))
     if chosen:
         _drop(connection, chosen)
-    return Pruned(len(chosen), span[1])
+    return Pruned(len(chosen), upto, more)
 
 
-def _span(connection: Connection, after: int, limit: int) -> tuple[int, int] | None:
-    """Return the next ids to look at, first and last; gaps are skipped, and there are none beyond the newest."""
+def _reach(connection: Connection, before: datetime, after: int, limit: int) -> tuple[int, bool]:
+    """Return the last of the next `limit` ids before the first message that is too young, and whether more follow.
+
+    Ids grow with the time at which messages were seen, but for a clock that was set back.
+    """
     first = connection.scalar(select(func.min(messages.c.id)).where(messages.c.id > after))
-    return None if first is None else (first, first + limit - 1)
+    if first is None:
+        return after, False
+    newest = connection.scalar(select(func.max(messages.c.id))) or first
+    last = min(first + limit - 1, newest)
+    young = messages.c.id.between(first, last), messages.c.seen_at >= micros(before)
+    youngest = connection.scalar(select(func.min(messages.c.id)).where(*young))
+    return (last, last < newest) if youngest is None else (youngest - 1, False)
 
 
 def _prunable(before: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -102,16 +104,11 @@ def settled_before(connection: Connection, ids: Sequence[int]) -> dict[int, Mapp
 
 def forgettable(connection: Connection, before: datetime, after: int, limit: int) -> Forgettable:
     """See `ports.Journal.forgettable`."""
-    span = _span(connection, after, limit)
-    if span is None:
-        return Forgettable((), None)
-    old = and_(messages.c.id.between(*span), messages.c.seen_at < micros(before))
-    if not connection.scalar(select(exists().where(old))):
-        return Forgettable((), None)
+    upto, _ = _reach(connection, before, after, limit)
     bare = (messages.c.settled.is_not(None), messages.c.snapshot.is_(None))
     query = select(messages.c.id, mailboxes.c.address, messages.c.graph_id).join_from(messages, mailboxes)
-    rows = connection.execute(query.where(old, *bare).order_by(messages.c.id))
-    return Forgettable(tuple((row[0], row[1], row[2]) for row in rows), span[1])
+    rows = connection.execute(query.where(messages.c.id > after, messages.c.id <= upto, *bare).order_by(messages.c.id))
+    return Forgettable(tuple((row[0], row[1], row[2]) for row in rows), upto)
 
 
 def forget(connection: Connection, ids: Sequence[int]) -> int:

@@ -53,6 +53,12 @@ class Metrics:
             "postroom_graph_retries_total", "Graph requests sent again, by HTTP status.", ["status"], registry=registry
         )
         self._resyncs = Counter("postroom_resyncs_total", "Folders listed again from the start.", registry=registry)
+        self._pruned = Counter(
+            "postroom_pruned_messages_total",
+            "Messages whose details, or whose id, the journal dropped after its time.",
+            ["what"],
+            registry=registry,
+        )
         self._token_expiry = Gauge(
             "postroom_token_expiry_timestamp_seconds",
             "When the present access token expires, in Unix time.",
@@ -99,6 +105,10 @@ class Metrics:
     def resync(self) -> None:
         """Count a folder that is listed again."""
         self._resyncs.inc()
+
+    def pruned(self, what: str, messages: int) -> None:
+        """Count messages of which the journal dropped ``details`` or the ``id``."""
+        self._pruned.labels(what).inc(messages)
 
     def token(self, tenant: str, expires_at: datetime) -> None:
         """Note when the tenant's token expires."""
@@ -161,4 +171,9 @@ class _HealthCollector(Collector):
             "postroom_deliveries_waiting",
             "Deliveries in state ready or running.",
             self._health.counts.get("deliveries.ready", 0) + self._health.counts.get("deliveries.running", 0),
+        )
+        yield GaugeMetricFamily(
+            "postroom_journal_bytes",
+            "Size of the journal, its write-ahead log included.",
+            self._health.counts.get("journal.bytes", 0),
         )

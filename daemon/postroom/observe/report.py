@@ -55,6 +55,8 @@ class Report:
             "configuration": self._configuration,
             "resync": self._resync,
             "retry": self._retry,
+            "pruned": self._pruned,
+            "forgotten": self._forgotten,
         }
 
     def event(self, name: str, **fields: Any) -> None:
@@ -178,6 +180,14 @@ class Report:
         self.metrics.retry(status if isinstance(status, int) else 0)
         self._tally("graph_retries")
         (self.log.warning if fields.get("wait", 0.0) >= LONG_WAIT else self.log.debug)("retry", **fields)
+
+    def _pruned(self, fields: dict[str, Any]) -> None:
+        self.metrics.pruned("details", fields["messages"])
+        self._tally("messages_pruned", fields["messages"])
+
+    def _forgotten(self, fields: dict[str, Any]) -> None:
+        self.metrics.pruned("id", fields["messages"])
+        self._tally("messages_forgotten", fields["messages"])
 
     def _say(self, name: str, fields: dict[str, Any]) -> None:
         level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info

@@ -21,6 +21,7 @@ SECTIONS = {
     "ManagedIdentitySection": "`tenant.credential.managed_identity`",
     "ConsoleSection": "`console`",
     "LimitsSection": "`limits`",
+    "RetentionSection": "`retention`",
     "LogSection": "`log`",
     "HandlerSection": "`handlers.NAME`",
     "RetrySection": "`handlers.NAME.retry`",

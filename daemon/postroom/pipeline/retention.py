@@ -1,0 +1,113 @@
+"""Retention: in small steps beside live mail, drop what need not be known any longer.
+
+First the details of mail that was settled long ago; much later the ids of mail that its mailbox does not have any more.
+An id of a mail that still exists is never forgotten: its folder may be listed again, and the mail would be new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from postroom.errors import AuthError, GraphError, JournalError
+from postroom.model import RetentionPolicy
+from postroom.pipeline.limits import within
+from postroom.ports import Clock, Forgettable, Journal, Mail, Report
+
+STEP = 200
+"""Messages in one transaction, some milliseconds each: live mail waits no longer than that."""
+
+REST = 3.0
+"""A transaction is followed by so many times its own length in which the journal is free for others."""
+
+ASKED = 200
+"""Messages asked after in one run: with a run a minute 288,000 a day, a fifth of what one mailbox is allowed."""
+
+ASK_LIMIT = 90.0
+"""Seconds that one question may take; the request in it has its own, shorter limit."""
+
+RUNS_TO_SWEEP = 60
+"""Runs after which all is looked at again from the beginning, for what was not settled the first time: an hour."""
+
+RUNS_TO_ASK = 1440
+"""Runs after which those that still existed are asked after again: a day."""
+
+
+def interval(policy: RetentionPolicy) -> float:
+    """Return the seconds between two runs: a minute, and less where the policy's periods are short."""
+    shortest = min((each for each in (policy.snapshots, policy.ids) if each is not None), default=60.0)
+    return min(60.0, max(1.0, shortest / 20))
+
+
+class Retention:
+    """Runs at intervals and never beside itself.
+
+    Attributes:
+        policy: Of the present configuration; a reload replaces it, and `mails`.
+        mails: Mailbox address -> the mailbox.
+    """
+
+    def __init__(self, *, journal: Journal, clock: Clock, report: Report) -> None:
+        self.policy = RetentionPolicy(None, None)
+        self.mails: Mapping[str, Mail] = {}
+        self._journal = journal
+        self._clock = clock
+        self._report = report
+        self._pruned_to = self._sweeping = 0
+        self._asked_to = self._asking = 0
+
+    async def run(self) -> None:
+        """Prune what is due and ask after some of what may be forgotten; an error ends it until the next time."""
+        try:
+            await self._prune()
+            await self._forget()
+        except JournalError as error:
+            self._report.problem("retention", error)
+        else:
+            self._report.recovered("retention")
+
+    async def _prune(self) -> None:
+        if self.policy.snapshots is None:
+            return
+        before = self._clock.now() - timedelta(seconds=self.policy.snapshots)
+        self._sweeping += 1
+        if self._sweeping % RUNS_TO_SWEEP == 0:
+            self._pruned_to = 0
+        while True:
+            began = self._clock.monotonic()
+            pruned = await self._journal.prune(before, self._pruned_to, STEP)
+            if pruned.count:
+                self._report.event("pruned", messages=pruned.count)
+            self._pruned_to = pruned.upto
+            if not pruned.more:
+                return
+            await self._clock.sleep(REST * (self._clock.monotonic() - began))
+
+    async def _forget(self) -> None:
+        """Go on where the last run ended."""
+        if self.policy.ids is None:
+            return
+        self._asking += 1
+        if self._asking % RUNS_TO_ASK == 0:
+            self._asked_to = 0
+        before = self._clock.now() - timedelta(seconds=self.policy.ids)
+        found = await self._journal.forgettable(before, self._asked_to, ASKED)
+        self._asked_to = found.upto
+        if gone := await self._gone(found):
+            self._report.event("forgotten", messages=await self._journal.forget(gone))
+
+    async def _gone(self, found: Forgettable) -> list[int]:
+        """Return those that exist no more. A mailbox that does not answer is left alone until the next time."""
+        gone: list[int] = []
+        silent: set[str] = set()
+        for key, address, graph_id in found.messages:
+            mail = self.mails.get(address)
+            if mail is None or address in silent:
+                continue
+            try:
+                async with within(ASK_LIMIT, f"to ask after a message of {address}", address):
+                    if await mail.is_gone(graph_id):
+                        gone.append(key)
+            except (GraphError, AuthError):  # polling the same mailbox meets it too, and says so
+                silent.add(address)
+        return gone
