@@ -57,6 +57,16 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "action.in_hand": "a mail action has been carried out or failed, and the journal does not have it",
         "actions_settlement.written": "results of mail actions are written, and not committed",
         "actions_settlement.committed": "results of mail actions are committed",
+        # A mail that is sent
+        "reservation.written": "a mail to be sent is counted, and that is not committed",
+        "reservation.committed": "a mail to be sent is counted, and nothing is made of it yet",
+        "send.drafting": "Graph is about to be asked for a draft",
+        "send.drafted": "Graph has made a draft, and nobody knows its id",
+        "draft.written": "the id of a draft is written, and not committed",
+        "draft.committed": "the id of a draft is committed, and it is about to be sent",
+        "send.accepted": "Graph has taken a draft to be sent, and nobody knows",
+        "sent.written": "that a mail was sent is written, and not committed",
+        "sent.committed": "that a mail was sent is committed, and its action is not settled",
         # A reload and a stop
         "reload.draining": "the new configuration is open, and rounds of the old one are under way",
         "reload.drained": "no round is under way, and the new folders are not watched yet",

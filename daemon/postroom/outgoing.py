@@ -15,6 +15,9 @@ from postroom.model import Forward, Message, Reply, Send
 Letter = Reply | Forward | Send
 """A mail action that sends."""
 
+TAG_HEADER: Final = "X-Postroom-Tag"
+"""What every mail of ours carries, so that no Postroom answers it."""
+
 MOST_RECIPIENTS: Final = 50
 """Addresses one mail may go to; Exchange allows 500 (LEARN api/resources/message), which no answer needs."""
 LONGEST_TEXT: Final = 50_000

@@ -547,6 +547,9 @@ class Report(Protocol):
     def event(self, name: str, **fields: Any) -> None:
         """Say that something happened; the names are listed in the reference."""
 
+    def done(self, delivery: Delivery, seconds: float) -> None:
+        """Say ``delivery`` with state ``done`` and nothing to add: what becomes of most mail, and so without fields."""
+
     def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
         """Say that `subject` (``mailbox a@b/Inbox``, ``token default``, ``journal`` ...) has failed."""
 

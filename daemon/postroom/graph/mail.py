@@ -15,6 +15,7 @@ from postroom.graph.call import Call
 from postroom.graph.classify import item_is_gone
 from postroom.graph.client import GraphClient
 from postroom.graph.decode import decode, decode_message, decode_page
+from postroom.graph.drafts import Drafts
 from postroom.graph.folders import Folders
 from postroom.graph.snapshot import entries, message, placed
 from postroom.graph.urls import MESSAGE_FIELDS, Urls
@@ -42,6 +43,7 @@ class MailboxMail:
         self._folders = Folders(client, self._urls, address)
         self._files = Attachments(client, self._urls, address, _PREFER)
         self._actions = Actions(client, self._urls, self._folders, address, _PREFER)
+        self.drafts = Drafts(client, self._urls, address, _PREFER)
 
     async def folder_id(self, name: str) -> str:
         """Resolve a well-known name or a path such as ``Inbox/Done`` to a folder id; NotFound names the lost part."""

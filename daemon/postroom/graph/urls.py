@@ -13,12 +13,14 @@ MESSAGE_FIELDS = (
 """What a snapshot is made of, and nothing more: the body is fetched by those who want it."""
 
 STATE_FIELDS = "id,parentFolderId,isRead,categories,flag"
+DRAFT_FIELDS = "id,isDraft"
 FOLDER_FIELDS = "id,displayName"
 ATTACHMENT_FIELDS = "id,name,contentType,size,isInline"
 SIZE_PROPERTY = "Integer 0x0E08"
 """PidTagMessageSize: Graph has no property of its own for a message's size."""
 
 _FOLDERS_AT_ONCE = 100
+_TAGGED_AT_ONCE = 20
 
 
 class Urls:
@@ -62,6 +64,24 @@ class Urls:
     def move(self, message_id: str) -> str:
         """The move action."""
         return f"{self.message(message_id)}/move"
+
+    def answer(self, message_id: str, action: str) -> str:
+        """An action that makes the draft of an answer: createReply, createReplyAll, createForward."""
+        return f"{self.message(message_id)}/{action}"
+
+    def new_message(self) -> str:
+        """Where a draft is made."""
+        return f"{self._user}/messages"
+
+    def send(self, draft_id: str) -> str:
+        """The send action of a draft."""
+        return f"{self.message(draft_id)}/send"
+
+    def tagged(self, name: str, value: str, since: datetime) -> str:
+        """The messages with this value of an extended property; the time keeps Exchange from looking at all of them."""
+        text = f"singleValueExtendedProperties/any(p:p/id eq {name!r} and p/value eq {value!r})"
+        options = f"$select={DRAFT_FIELDS}&$top={_TAGGED_AT_ONCE}"
+        return f"{self._user}/messages?{options}&$filter={_option(f'receivedDateTime ge {_utc(since)} and {text}')}"
 
     def attachments(self, message_id: str, select: str = ATTACHMENT_FIELDS) -> str:
         """The list of attachments, without content."""

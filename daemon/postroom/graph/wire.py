@@ -145,3 +145,21 @@ class WireState(Struct, gc=False, rename="camel"):
     is_read: bool | None = None
     categories: list[str | None] | None = None
     flag: WireFlag | None = None
+
+
+class WireDraft(Struct, gc=False, rename="camel"):
+    """message, with the fields that tell whether it was sent, and to how many it goes.
+
+    The first two must be there: a mail must not go out twice, nor never, for want of a field.
+    """
+
+    id: str
+    is_draft: bool
+    to: list[WireRecipient | None] | None = field(name="toRecipients", default=None)
+    cc: list[WireRecipient | None] | None = field(name="ccRecipients", default=None)
+
+
+class WireDrafts(Struct, gc=False):
+    """A page of drafts."""
+
+    value: list[WireDraft]

@@ -97,10 +97,12 @@ _SETTLE: Final = Prepared(
             "settled_at": bindparam("new_settled_at"),
             "error": bindparam("new_error"),
             "note": bindparam("new_note"),
+            "attempt": bindparam("new_attempt"),
         }
     ),
     "new_state",
     "new_due_at",
+    "new_attempt",
     "new_settled_at",
     "new_error",
     "new_note",
@@ -143,7 +145,7 @@ def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Itera
         try:
             task = ActionTask(key, address, graph_id, origin, decode_actions(wanted), attempt)
         except JournalError as error:
-            _SETTLE.once(connection, "dead", now, now, clean(str(error)), "", key, attempt)
+            _SETTLE.once(connection, "dead", now, attempt, now, clean(str(error)), "", key, attempt)
             continue
         yield task
 
@@ -160,6 +162,7 @@ def _result_row(result: ActionResult) -> tuple[Any, ...]:
     return (
         result.state,
         micros(result.due_at) if again and result.due_at else at,
+        result.task.attempt if result.counted else result.task.attempt - 1,
         None if again else at,
         clean(result.error),
         clean(result.note),

@@ -119,7 +119,7 @@ def _encoded(actions: tuple[MailAction, ...]) -> str:
 _encoded_once = functools.lru_cache(maxsize=4096)(_encoded)
 
 
-def _plain(action: MailAction) -> dict[str, Any]:
+def _plain(action: MailAction) -> dict[str, Any]:  # noqa: PLR0911 - a table
     match action:
         case MarkRead(read):
             return {"mark_read": read}
@@ -166,7 +166,7 @@ def action_kinds(actions: str) -> tuple[str, ...]:
         return ("unreadable",)
 
 
-def _action(kind: str, value: Any) -> MailAction:
+def _action(kind: str, value: Any) -> MailAction:  # noqa: PLR0911 - a table
     match kind:
         case "mark_read":
             return MarkRead(msgspec.convert(value, bool))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 from postroom.errors import JournalError, PostroomError
 from postroom.failpoints import reach
-from postroom.model import RetryPolicy
+from postroom.model import Forward, MailAction, Reply, RetryPolicy, Send
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.limits import is_being_cancelled
+from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
 from postroom.pipeline.wake import Wake
-from postroom.ports import ActionResult, ActionTask, Clock, Journal, Report
+from postroom.ports import ActionResult, ActionTask, Clock, Journal, Mail, Report
 
 POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
 """Mail actions wait out an outage of two hours before they become dead."""
@@ -45,6 +47,7 @@ class Actor:
         self._clock = clock
         self._report = report
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
+        self._courier = Courier(journal=journal, clock=clock, report=report)
         self._finished: list[ActionResult] = []
         self._running: dict[asyncio.Task[None], ActionTask] = {}
         self._claiming = True
@@ -112,6 +115,8 @@ class Actor:
             result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
         except Exception as error:  # noqa: BLE001 - a defect here must not leave the action claimed for ever
             result = self._failed(task, crashed(error).reason)
+        if result.state == "dead" and _sends(task.actions):
+            result = await self._without_drafts(desk, result)
         desk.end()
         self._finished.append(result)
         reach("action.in_hand")
@@ -133,12 +138,36 @@ class Actor:
             return self._failed(task, f"Mailbox {task.mailbox} is not in the configuration any more")
         try:
             async with asyncio.timeout(LIMIT):
-                note = await mail.act(task.message_id, task.actions)
+                posted = await self._courier.post(task, mail, desk.sending) if _sends(task.actions) else Posted()
+                if posted.refused or posted.due_at:
+                    return self._not_posted(task, posted)
+                note = await self._act(mail, task, posted.notes)
         except TimeoutError:
             return self._failed(task, f"TimedOut: not done within {LIMIT:g} s")
         except PostroomError as error:
             return self._failed(task, f"{type(error).__name__}: {error}", getattr(error, "retry_after", None) or 0.0)
         return ActionResult(task, "done", self._clock.now(), note=note[:LONGEST_NOTE])
+
+    async def _act(self, mail: Mail, task: ActionTask, notes: tuple[str, ...]) -> str:
+        """Carry out what does not send: last, for a mail that was deleted cannot be answered."""
+        others = task.actions if not notes else tuple(each for each in task.actions if not _sends((each,)))
+        return ", ".join([*notes, *([await mail.act(task.message_id, others)] if others else [])])
+
+    def _not_posted(self, task: ActionTask, posted: Posted) -> ActionResult:
+        now, note = self._clock.now(), ", ".join(posted.notes)[:LONGEST_NOTE]
+        if posted.refused:
+            return ActionResult(task, "dead", now, error=posted.refused[:LONGEST_NOTE], note=note)
+        return ActionResult(task, "ready", now, due_at=posted.due_at, note=note, counted=False)
+
+    async def _without_drafts(self, desk: Desk, result: ActionResult) -> ActionResult:
+        """Leave no draft of ours behind for somebody to send by hand, or say that there is one."""
+        try:
+            async with asyncio.timeout(LIMIT):
+                await self._courier.give_up(result.task, desk.mails[result.task.mailbox])
+        except (PostroomError, TimeoutError, KeyError):
+            left = " A draft of it may be left in Drafts: delete it there, or have the action tried again."
+            return replace(result, error=result.error + left)
+        return result
 
     def _failed(self, task: ActionTask, error: str, at_least: float = 0.0) -> ActionResult:
         """Try again later, not before Graph's Retry-After; a short one must not use the attempts up in one outage."""
@@ -151,3 +180,7 @@ class Actor:
     def _given_back(self, task: ActionTask) -> ActionResult:
         now = self._clock.now()
         return ActionResult(task, "ready", now, due_at=now)
+
+
+def _sends(actions: Sequence[MailAction]) -> bool:
+    return any(isinstance(action, Reply | Forward | Send) for action in actions)

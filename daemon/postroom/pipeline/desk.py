@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from postroom.model import BreakerPolicy, RetryPolicy
+from postroom.outgoing import SendingLimits
 from postroom.plugin import Handler
 from postroom.ports import Mail
 from postroom.rule import Rule
@@ -53,6 +54,7 @@ class Desk:
         rules: Mailbox address -> rule name -> rule.
         http: Session for handlers' own calls to other systems.
         concurrency: Deliveries that may run at once in all.
+        sending: How much may be sent.
         busy: How many work on it now: deliveries, mail actions, and claims of either.
         idle: Set while nobody does, so that a replaced desk can be put away.
     """
@@ -62,6 +64,7 @@ class Desk:
     rules: Mapping[str, Mapping[str, Rule]]
     http: Any
     concurrency: int = 100
+    sending: SendingLimits = field(default_factory=SendingLimits)
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 

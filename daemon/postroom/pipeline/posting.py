@@ -1,0 +1,215 @@
+"""Send one mail, once: reserve, draft with a tag, remember the draft, send, remember that.
+
+After a crash or an uncertain answer the draft tells how it stands. It is looked for by its id, then by its tag, and
+nothing is sent while that may still be on its way. The tag is made of what the mail comes of, so that it finds what
+was sent even for a journal that lost its last moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from postroom.errors import Forbidden, GraphError, NotFound, PostroomError, Refused, Unavailable
+from postroom.model import Forward, Message, Reply, Send
+from postroom.outgoing import Letter, SendingLimits, filled
+from postroom.pipeline.courtesy import is_answer, over, recipients, refusal
+from postroom.ports import (
+    ActionTask,
+    Busy,
+    Clock,
+    Draft,
+    Journal,
+    Mail,
+    Refusal,
+    Report,
+    SendPlan,
+    SendRecord,
+    Traffic,
+    Windows,
+)
+
+BUSY_WAIT: Final = timedelta(minutes=5)
+"""How long a mail waits that the mailbox's own limit holds back."""
+
+MARGIN: Final = timedelta(hours=1)
+"""How much older than the mail it comes of a draft may look: clocks differ."""
+
+NO_RIGHT: Final = (
+    "Grant the app Mail.Send with admin consent (or the role Application Mail.Send of RBAC for Applications), wait for "
+    "it to take effect, then have the action tried again."
+)
+
+GONE: Final = "the message is gone"
+
+_NAMES: Final = {Reply: "reply", Forward: "forward", Send: "send"}
+
+
+class NotSentError(PostroomError):
+    """Somebody asked for this mail, and it will not be sent."""
+
+
+class HeldBackError(PostroomError):
+    """The mail has to wait until `due_at`; nothing is wrong."""
+
+    def __init__(self, due_at: datetime) -> None:
+        super().__init__("A mail has to wait.")
+        self.due_at = due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One mail to be sent: the one that the action at `position` of the task asks for."""
+
+    task: ActionTask
+    position: int
+    action: Letter
+    mail: Mail
+    limits: SendingLimits
+    journal: Journal
+    clock: Clock
+    report: Report
+
+    async def post(self) -> str:
+        """Send it, unless it was sent, and say what happened; raises NotSentError and HeldBackError."""
+        key = tag(self.task, self.position)
+        record = await self.journal.send_record(key)
+        if record is not None and record.state != "reserved":
+            return record.note if record.state == "sent" else await self._go_on(record)
+        message = await self.mail.message(self.task.message_id, "")
+        if message is None:
+            return self._withhold(GONE)
+        action = filled(self.action, message) if self.task.origin.startswith("rule ") else self.action
+        reserved = record or await self._reserve(key, action, message)
+        return reserved if isinstance(reserved, str) else await self._begin(reserved, action, message)
+
+    async def _reserve(self, key: str, action: Letter, message: Message) -> SendRecord | str:
+        """Count the mail, or say why it is not sent."""
+        if why := refusal(action, message, await self.mail.headers(self.task.message_id)):
+            return self._withhold(why)
+        answer, now, limits = is_answer(action, message), self.clock.now(), self.limits
+        whom = tuple(each.lower() for each in recipients(action, message)) if answer else ()
+
+        def decide(traffic: Traffic) -> Refusal | Busy | None:
+            return over(limits, traffic, answer=answer)
+
+        plan = SendPlan(key, self.task.mailbox, message.conversation_id, whom)
+        found = await self.journal.reserve_send(plan, _windows(limits, now), decide, now)
+        match found:
+            case Busy(why):
+                self._tell("send_held_back", reason=why)
+                raise HeldBackError(now + BUSY_WAIT)
+            case Refusal(why):
+                return self._withhold(why)
+            case _:
+                return found
+
+    async def _begin(self, record: SendRecord, action: Letter, message: Message) -> str:
+        """Take up what has the tag already, or make the draft; then send it."""
+        found = await self.mail.drafts.find(record.key, message.received_at - MARGIN)
+        if any(not each.is_draft for each in found):
+            return await self._sent(record, "sent earlier")
+        draft = found[0] if found else await self._make(action, record.key)
+        return self._withhold(GONE) if draft is None else await self._send(record, draft)
+
+    async def _make(self, action: Letter, key: str) -> Draft | None:
+        try:
+            return await self.mail.drafts.make(self.task.message_id, action, key)
+        except NotFound:
+            if await self.mail.message(self.task.message_id, "") is None:
+                return None
+            raise
+        except Refused as error:
+            raise self._not_sent(str(error)) from error
+
+    async def _go_on(self, record: SendRecord) -> str:
+        """Find out what became of a draft that may have been sent."""
+        draft = await self.mail.drafts.look(record.draft_id)
+        if draft is None:  # an id that changed when it was sent has been seen (microsoft-graph-docs#11969)
+            found = await self.mail.drafts.find(record.key, record.at - MARGIN)
+            draft = next((each for each in found if not each.is_draft), found[0] if found else None)
+        if draft is not None and not draft.is_draft:
+            return await self._sent(record, "sent earlier")
+        quiet_until = (record.tried_at or record.at) + timedelta(seconds=self.limits.patience)
+        if self.clock.now() < quiet_until:
+            raise HeldBackError(quiet_until)
+        if draft is None:
+            return await self._sent(record, "taken as sent: its draft is gone, and no copy of it is in the mailbox")
+        return await self._send(record, draft)
+
+    async def _send(self, record: SendRecord, draft: Draft) -> str:
+        """Remember the draft, then hand it over: from the first on, it may have been sent."""
+        record = replace(record, state="drafted", draft_id=draft.id, tried_at=self.clock.now())
+        await self.journal.note_send(record)
+        try:
+            await self.mail.drafts.send(draft.id)
+        except (Forbidden, Refused) as error:
+            if error.status == 401:  # noqa: PLR2004 - HTTP: it is the token that was refused, not the mail
+                raise
+            await clear(record, self.mail, self.journal)
+            raise self._not_sent(_plainly(error)) from error
+        except NotFound as error:  # it may have been sent by an earlier try: whoever looks again will see
+            raise Unavailable(error.message, status=error.status, code=error.code, mailbox=self.task.mailbox) from error
+        return await self._sent(record, "sent")
+
+    async def _sent(self, record: SendRecord, how: str) -> str:
+        note = f"{self._name}: {how}"
+        await self.journal.note_send(replace(record, state="sent", note=note))
+        self._tell("sent", how=how)
+        return note
+
+    def _withhold(self, why: str) -> str:
+        """Leave an answer unsent with a note; what somebody asked for must not go missing without their knowing."""
+        if not isinstance(self.action, Reply):
+            raise self._not_sent(f"{self._name}: not sent: {why}.")
+        self._tell("not_sent", reason=why)
+        return f"{self._name}: not sent: {why}"
+
+    def _not_sent(self, why: str) -> NotSentError:
+        self._tell("not_sent", reason=why)
+        return NotSentError(why)
+
+    def _tell(self, event: str, **fields: str) -> None:
+        task = self.task
+        own = {"mailbox": task.mailbox, "message": task.message_id, "origin": task.origin, "kind": self._name}
+        self.report.event(event, **own, **fields)
+
+    @property
+    def _name(self) -> str:
+        return _NAMES[type(self.action)]
+
+
+async def clear(record: SendRecord, mail: Mail, journal: Journal) -> None:
+    """Forget the draft, then delete it and whatever else has the tag and was not sent."""
+    await journal.note_send(replace(record, state="reserved", draft_id="", tried_at=None))
+    for draft in await mail.drafts.find(record.key, record.at - MARGIN):
+        if draft.is_draft:
+            await mail.drafts.discard(draft.id)
+
+
+def letters(task: ActionTask) -> list[tuple[int, Letter]]:
+    """Return the mails a task asks for, with their places among its actions."""
+    return [(place, each) for place, each in enumerate(task.actions) if isinstance(each, Reply | Forward | Send)]
+
+
+def tag(task: ActionTask, position: int) -> str:
+    """Return what marks this one mail for ever: the same after a crash, and after a journal that was lost."""
+    parts = (task.mailbox.lower(), task.message_id, task.origin, str(position))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _windows(limits: SendingLimits, now: datetime) -> Windows:
+    return Windows(
+        now - timedelta(seconds=limits.per_correspondent.seconds),
+        now - timedelta(seconds=limits.per_conversation.seconds),
+        now - timedelta(seconds=limits.per_mailbox.seconds),
+    )
+
+
+def _plainly(error: GraphError) -> str:
+    """Say it with a remedy that fits sending; Graph's codes mean other things when mail is read."""
+    if isinstance(error, Forbidden) and error.code.lower() != "errorsendasdenied":
+        return f"{error.message} {NO_RIGHT}"
+    return f"{error.message} Look at whom it goes to and how large it is."
