@@ -2,6 +2,7 @@
 
 import pytest
 
+from postroom.simulator.state.filing import purge_folder
 from support.exchanges import DIALECT, OTHER_HOST
 
 INBOX = "/mailFolders/inbox/messages/delta"
@@ -251,7 +252,7 @@ async def test_a_folder_of_another_mailbox_is_not_tracked_through_this_one(graph
 async def test_a_removed_folder_ends_its_chains(graph, ann):
     folder = ann.create_folder("Bills")
     _, link = await graph.round(f"/mailFolders/{folder.id}/messages/delta")
-    ann.purge_folder(folder)
+    purge_folder(ann, folder)
     answer = await graph("GET", link)
     assert (answer.status, answer.code) == (404, "ErrorItemNotFound")
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from postroom.simulator.state.filing import move_folder, purge_folder, rename_folder
+
 DELTA = "/mailFolders/delta"
 
 
@@ -21,9 +23,9 @@ async def test_creations_renames_moves_and_removals_of_folders_are_told(graph, a
     kept, gone = ann.create_folder("kept"), ann.create_folder("gone")
     _, link = await graph.round(DELTA)
     assert await graph.round(link) == ([], link)
-    ann.rename_folder(kept, "renamed")
-    ann.move_folder(kept, ann.folder("archive"))
-    ann.purge_folder(gone)
+    rename_folder(ann, kept, "renamed")
+    move_folder(ann, kept, ann.folder("archive"))
+    purge_folder(ann, gone)
     made = ann.create_folder("made")
     entries, link = await graph.round(link)
     told = {one["id"]: one.get("displayName", "removed") for one in entries}
@@ -42,8 +44,8 @@ async def test_the_children_of_one_folder_are_tracked_alone(graph, ann):
     inside, outside = ann.create_folder("inside", archive), ann.create_folder("outside")
     entries, link = await graph.round("/mailFolders/archive/childFolders/delta")
     assert [one["displayName"] for one in entries] == ["inside"]
-    ann.rename_folder(outside, "still outside")
-    ann.move_folder(inside, ann.root)
+    rename_folder(ann, outside, "still outside")
+    move_folder(ann, inside, ann.root)
     entries, _ = await graph.round(link)
     assert [(one["id"], "@removed" in one) for one in entries] == [(inside.id, True)]
 

@@ -12,6 +12,7 @@ from postroom.simulator.graph.folder_json import SEARCH_TYPE, folder_answer
 from postroom.simulator.graph.folders import addressed, folder_by_any_name
 from postroom.simulator.graph.message_filter import message_filter
 from postroom.simulator.state import Folder, Mailbox, Search, WrongPlace
+from postroom.simulator.state.filing import copy_folder, delete_folder, move_folder, purge_folder, rename_folder
 
 _LONGEST_NAME = 255
 _MOST_SOURCES = 100
@@ -38,26 +39,26 @@ async def _update(call: Call) -> web.StreamResponse:
     body = _known_names(await call.json())
     search = _search(mailbox, body, folder.search)
     if "displayName" in body:
-        mailbox.rename_folder(folder, _name(body))
+        rename_folder(mailbox, folder, _name(body))
     folder.search = search
     return folder_answer(call, folder)
 
 
 async def _delete(call: Call) -> web.StreamResponse:
     mailbox = call.mailbox()
-    mailbox.delete_folder(addressed(call, mailbox))
+    delete_folder(mailbox, addressed(call, mailbox))
     return web.Response(status=204)
 
 
 async def _purge(call: Call) -> web.StreamResponse:
     mailbox = call.mailbox()
-    mailbox.purge_folder(addressed(call, mailbox))
+    purge_folder(mailbox, addressed(call, mailbox))
     return web.Response(status=204)
 
 
 async def _move(call: Call) -> web.StreamResponse:
     mailbox, folder, parent = await _both(call)
-    mailbox.move_folder(folder, parent)
+    move_folder(mailbox, folder, parent)
     return folder_answer(call, folder, status=201)
 
 
@@ -65,7 +66,7 @@ async def _copy(call: Call) -> web.StreamResponse:
     mailbox, folder, parent = await _both(call)
     if parent in folder.walk():
         raise WrongPlace("A folder cannot be copied into itself or into a folder below it.")
-    return folder_answer(call, mailbox.copy_folder(folder, parent), status=201)
+    return folder_answer(call, copy_folder(mailbox, folder, parent), status=201)
 
 
 async def _both(call: Call) -> tuple[Mailbox, Folder, Folder]:

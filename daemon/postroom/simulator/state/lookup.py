@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from postroom.simulator.state.message import Address, StoredMessage
 
 if TYPE_CHECKING:
-    from postroom.simulator.state.mailbox import Mailbox
+    from postroom.simulator.state.store import MessageStore
 
 _RESULTS_KEPT = 8
 _NOBODY = Address("", "")
@@ -49,7 +49,7 @@ class Lookup:
 
     __slots__ = ("_facts", "_index", "_mailbox", "_results", "_upto")
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: MessageStore) -> None:
         self._mailbox = mailbox
         self._facts: dict[int, Facts] = {}
         self._index: dict[tuple[str, Hashable], set[int]] = {}
