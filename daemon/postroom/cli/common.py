@@ -100,7 +100,9 @@ def when(moment: datetime) -> str:
 
 
 def last_words(delivery: DeliveryRecord) -> str:
-    """Return what was last said of a delivery: why it was given up stands over the error that led there."""
+    """Return what was last said of a delivery: why it is held or was given up stands over the error that led there."""
+    if delivery.held:
+        return f"held: {delivery.held}"
     given_up = delivery.state == DeliveryState.DISCARDED
     return delivery.note if given_up and delivery.note else delivery.error or delivery.note
 

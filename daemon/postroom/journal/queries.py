@@ -10,7 +10,15 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import JournalError
-from postroom.journal.codec import action_kinds, decode_actions, decode_message, decode_rules, moment, moment_or_none
+from postroom.journal.codec import (
+    action_kinds,
+    decode_actions,
+    decode_message,
+    decode_rules,
+    decode_settled,
+    moment,
+    moment_or_none,
+)
 from postroom.journal.records import (
     ActionRecord,
     AttemptRecord,
@@ -21,7 +29,17 @@ from postroom.journal.records import (
     MessageRecord,
     Summary,
 )
-from postroom.journal.tables import LARGEST, actions, attempts, deliveries, folders, is_state, mailboxes, messages
+from postroom.journal.tables import (
+    LARGEST,
+    actions,
+    attempts,
+    deliveries,
+    folders,
+    holds,
+    is_state,
+    mailboxes,
+    messages,
+)
 from postroom.model import DeliveryState, MailAction
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -40,7 +58,15 @@ def list_mailboxes(connection: Connection) -> list[MailboxRecord]:
         backlog[mailbox][state] = count
     found = connection.execute(select(mailboxes).order_by(mailboxes.c.address, mailboxes.c.id))
     return [
-        MailboxRecord(row.id, row.tenant, row.address, tuple(boxes[row.id]), dict(backlog[row.id])) for row in found
+        MailboxRecord(
+            row.id,
+            row.tenant,
+            row.address,
+            tuple(boxes[row.id]),
+            dict(backlog[row.id]),
+            moment_or_none(row.parked_at),
+        )
+        for row in found
     ]
 
 
@@ -112,6 +138,7 @@ def _message(row: AnyRow, states: dict[str, str]) -> MessageRecord:
         subject=row.subject,
         sender=row.sender,
         deliveries=states,
+        settled=None if row.settled is None else decode_settled(row.settled),
     )
 
 
@@ -187,9 +214,10 @@ def list_deliveries(
 ) -> list[DeliveryRecord]:
     """Return the deliveries that fit all `conditions`; newest first when limited, else in their order."""
     query = (
-        select(deliveries, mailboxes.c.address, messages.c.subject)
+        select(deliveries, mailboxes.c.address, messages.c.subject, holds.c.reason)
         .join_from(deliveries, messages, deliveries.c.message_id == messages.c.id)
         .join(mailboxes, deliveries.c.mailbox_id == mailboxes.c.id)
+        .outerjoin(holds, deliveries.c.handler == holds.c.handler)
         .where(*conditions)
         .order_by(deliveries.c.id if limit is None else deliveries.c.id.desc())
         .limit(None if limit is None else min(limit, LARGEST))
@@ -214,6 +242,7 @@ def _delivery(row: AnyRow) -> DeliveryRecord:
         settled_at=moment_or_none(row.settled_at),
         error=row.error,
         note=row.note,
+        held=(row.reason or "") if row.state == DeliveryState.READY else "",
     )
 
 

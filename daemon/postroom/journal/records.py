@@ -26,13 +26,19 @@ class FolderRecord:
 
 @dataclass(frozen=True, slots=True)
 class MailboxRecord:
-    """A watched mailbox. `backlog` counts its deliveries that are ``ready``, ``running`` or ``dead``."""
+    """A watched mailbox.
+
+    Attributes:
+        backlog: Counts its deliveries that are ``ready``, ``running`` or ``dead``.
+        parked_at: Since when it is parked, for it cannot be used as a whole; None when it is not.
+    """
 
     id: int
     tenant: str
     address: str
     folders: tuple[FolderRecord, ...]
     backlog: Mapping[str, int]
+    parked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class MessageRecord:
     Attributes:
         dispatched: False for mail that was there before Postroom was.
         deliveries: Handler -> state.
+        settled: Of a message whose details were pruned, handler or origin of mail actions -> how it ended.
     """
 
     id: int
@@ -55,11 +62,16 @@ class MessageRecord:
     subject: str
     sender: str
     deliveries: Mapping[str, str]
+    settled: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """An attempt that did not end well. `outcome` is ``retry``, ``dead`` or ``cut off`` (the end is then not known)."""
+    """An attempt that did not end well.
+
+    Attributes:
+        outcome: ``retry``, ``forgiven`` (the mail was not the cause), ``dead`` or ``cut off`` (its end is not known).
+    """
 
     attempt: int
     started_at: datetime | None
@@ -70,7 +82,12 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """A delivery. `granted` is how many of its attempts an operator's retry has forgiven."""
+    """A delivery.
+
+    Attributes:
+        granted: Attempts that do not count: forgiven by an operator's retry, or because the mail was not their cause.
+        held: Why the deliveries of its handler are held, for one that is ``ready``; else empty.
+    """
 
     id: int
     message_id: int
@@ -87,6 +104,7 @@ class DeliveryRecord:
     settled_at: datetime | None
     error: str
     note: str
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
