@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -468,7 +469,7 @@ async def test_every_mailbox_has_its_turn_though_there_is_room_for_one_only(benc
     specs = [FolderSpec("default", f"m{number}@contoso.example", "Inbox", None) for number in range(5)]
     for folder in await bench.journal.adopt(specs, NOW):
         box = folder.mailbox
-        page = [replace(mail(n), message=replace(mail(n).message, mailbox=box)) for n in range(10)]
+        page = [mail(n)._replace(message=replace(mail(n).message, mailbox=box)) for n in range(10)]
         await bench.commit(*page, folder=folder)
     served = Counter([(await bench.claim(archive=1))[0].message.mailbox for _ in range(20)])
     assert served == {spec.mailbox: 4 for spec in specs}
@@ -566,7 +567,7 @@ async def test_what_is_simply_done_in_a_quiet_mailbox_is_settled_and_nobody_is_a
         return []
 
     noted = settlements([second], Verdict(DeliveryState.DONE, note="saved"))
-    stale = settlements([replace(third, attempt=7)], DONE)
+    stale = settlements([third._replace(attempt=7)], DONE)
     await bench.journal.turn([*settlements([first], DONE), *noted, *stale], {}, NOW, conclude, {first.message.mailbox})
 
     assert await bench.states() == {
@@ -957,3 +958,200 @@ async def test_a_closed_journal_says_so(bench: Bench) -> None:
     await bench.journal.close()
     with pytest.raises(JournalError, match="is closed"):
         await bench.commit(mail(1))
+
+
+# Of retention.
+
+LATER = NOW + timedelta(days=31)
+LONG_AGO = LATER - timedelta(days=30)
+
+
+async def settled_mail(bench: Bench, count: int = 3, **fields: Any) -> None:
+    """Have mails 1 to `count` handled; one more follows them, for the newest is never pruned."""
+    await bench.commit(*(mail(number, **fields) for number in range(1, count + 1)))
+    await bench.settle(*await bench.claim(archive=count))
+    await bench.commit(mail(99, rule("erp")))
+
+
+async def pruned(bench: Bench, before: datetime = LONG_AGO) -> int:
+    return (await bench.journal.prune(before, 0, 100)).count
+
+
+async def test_of_a_mail_settled_long_ago_stays_who_had_it_and_nothing_personal(bench: Bench) -> None:
+    await settled_mail(bench, 1)
+    assert await pruned(bench) == 1
+    (detail,) = await bench.views.find("AAkALg000001")
+    assert (detail.record.subject, detail.record.sender, detail.record.internet_message_id) == ("", "", "")
+    assert (detail.snapshot, detail.deliveries, detail.actions, detail.rules) == (None, (), (), {})
+    assert dict(detail.record.settled or {}) == {"archive": "done"}
+    query = sa.select(sa.func.count()).select_from(sa.text("deliveries"))
+    assert await bench.journal.database.read(lambda connection: connection.scalar(query)) == 1
+
+
+async def test_a_pruned_mail_is_known_when_its_folder_is_listed_again(bench: Bench) -> None:
+    await settled_mail(bench)
+    await pruned(bench)
+    await bench.journal.restart_walk(bench.inbox.key, None, LATER)
+    assert await bench.commit(mail(1), mail(2), mail(3), archive=9) == PageResult(fresh=0, known=3)
+
+
+async def test_a_pruned_mail_that_moves_goes_only_to_handlers_that_never_had_it(bench: Bench) -> None:
+    await settled_mail(bench, 1)
+    await pruned(bench)
+    again = mail(1, rule("archive", "erp"), folder="Archive")
+    assert (await bench.commit(again, folder=bench.archive)).deliveries == 1
+    states = await bench.states()
+    assert states[("mail 1", "erp")] == "ready"
+    assert ("mail 1", "archive") not in states
+
+
+async def test_what_was_settled_before_pruning_counts_for_the_rule_that_waits_for_all(bench: Bench) -> None:
+    await settled_mail(bench, 1)
+    await pruned(bench)
+    await bench.commit(mail(1, rule("archive", "erp"), folder="Archive"), folder=bench.archive)
+    deliveries = await bench.claim(erp=9)
+    seen: list[Siblings] = []
+
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        seen.append(siblings)
+        return []
+
+    await bench.journal.turn(settlements(deliveries, DONE), {}, LATER, conclude)
+    states = [each.states for each in seen if each.rules == {"suppliers": ("archive", "erp")}]
+    assert states == [{"archive": DeliveryState.DONE, "erp": DeliveryState.DONE}]
+
+
+async def test_mail_actions_that_were_carried_out_before_pruning_are_not_asked_for_again(bench: Bench) -> None:
+    idle = rule(name="tidy", actions=(MarkRead(),))
+    await bench.commit(mail(1, idle))
+    (task,) = await bench.journal.claim_actions(5, NOW)
+    await bench.journal.settle_actions([ActionResult(task, "done", NOW)])
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 1
+    assert (await bench.commit(mail(1, idle, folder="Archive"), folder=bench.archive)).actions == 0
+
+
+async def test_a_mail_that_was_pruned_moved_and_handled_is_pruned_again_and_all_is_known(bench: Bench) -> None:
+    await settled_mail(bench, 1)
+    await pruned(bench)
+    await bench.commit(mail(1, rule("erp"), folder="Archive"), folder=bench.archive)
+    await bench.settle(*await bench.claim(erp=9))
+    await bench.commit(mail(100, rule("print")))
+    assert await pruned(bench) == 2
+    (detail,) = await bench.views.find("AAkALg000001")
+    assert dict(detail.record.settled or {}) == {"archive": "done", "erp": "done"}
+
+
+@pytest.mark.parametrize("verdict", [DEAD, retry(60), Verdict(DeliveryState.READY, due_at=NOW, counted=False)])
+async def test_a_mail_with_a_delivery_that_is_dead_or_not_settled_keeps_its_details(
+    bench: Bench, verdict: Verdict
+) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")))
+    archive, erp = sorted(await bench.claim(), key=lambda delivery: delivery.handler)
+    await bench.settle(archive)
+    await bench.settle(erp, verdict=verdict)
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 0
+    assert (await bench.views.find("AAkALg000001"))[0].snapshot is not None
+
+
+async def test_a_discarded_dead_letter_is_pruned_and_a_retried_one_waits_until_it_is_settled(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    deliveries = await bench.claim()
+    await bench.settle(*deliveries, verdict=DEAD)
+    await bench.commit(mail(99))
+    first, second = sorted(delivery.id for delivery in deliveries)
+    await bench.views.discard([first], "spam", NOW)
+    await bench.views.retry([second], NOW)
+    assert await pruned(bench) == 1
+    await bench.settle(*await bench.claim(archive=1))
+    assert await pruned(bench) == 1
+
+
+@pytest.mark.parametrize("state", ["ready", "dead"])
+async def test_a_mail_with_a_mail_action_that_is_due_or_given_up_keeps_its_details(bench: Bench, state: str) -> None:
+    await bench.commit(mail(1, rule(actions=(MarkRead(),))))
+    (task,) = await bench.journal.claim_actions(5, NOW)
+    await bench.journal.settle_actions([ActionResult(task, state, NOW)])
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 0
+
+
+async def test_what_was_settled_a_moment_ago_keeps_its_details_however_old_the_mail_is(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.journal.turn(settlements(await bench.claim(), DONE), {}, LATER, conclude_nothing)
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 0
+
+
+async def test_mail_that_was_only_remembered_loses_its_subject_too_and_is_new_in_another_folder(bench: Bench) -> None:
+    await bench.commit(mail(1, dispatch=False), mail(99))
+    assert await pruned(bench) == 1
+    assert [row.subject for row in await bench.views.messages()] == ["mail 99", ""]
+    assert (await bench.commit(mail(1))).known == 1
+    assert (await bench.commit(mail(1, folder="Archive"), folder=bench.archive)).deliveries == 1
+
+
+async def test_pruning_goes_on_where_it_was_and_says_when_what_follows_is_too_young(bench: Bench) -> None:
+    await settled_mail(bench, 5)
+    await bench.journal.commit_page(PageCommit(bench.inbox.key, [mail(7)], "link", "round", LATER))
+    after, counts, more = 0, [], True
+    while more:
+        step = await bench.journal.prune(LONG_AGO, after, 2)
+        after, more = step.upto, step.more
+        counts.append(step.count)
+    assert counts == [2, 2, 1, 0]
+    assert (await bench.journal.prune(LONG_AGO, after, 2)).count == 0
+
+
+async def test_no_id_is_given_twice_when_all_was_pruned_and_forgotten(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    deliveries = await bench.claim()
+    await bench.settle(*deliveries)
+    await pruned(bench)
+    await bench.journal.forget([row.id for row in await bench.views.messages()])
+    await bench.commit(mail(3))
+    fresh = {delivery.id for delivery in await bench.claim()}
+    assert min(fresh) > max(delivery.id for delivery in deliveries)
+
+
+async def test_only_pruned_mail_can_be_forgotten_and_it_is_then_unknown(bench: Bench) -> None:
+    await settled_mail(bench, 2)
+    everything = [row.id for row in await bench.views.messages()]
+    assert await bench.journal.forget(everything) == 0
+    await pruned(bench)
+    found = await bench.journal.forgettable(LONG_AGO, 0, 100)
+    ids = {graph_id: key for key, _, graph_id in found.messages}
+    assert set(ids) == {"AAkALg000001", "AAkALg000002"}
+    assert {address for _, address, _ in found.messages} == {"a@contoso.example"}
+    assert await bench.journal.forget([ids["AAkALg000001"]]) == 1
+    assert await bench.journal.known(bench.inbox.key, list(ids)) == {"AAkALg000002"}
+    assert (await bench.journal.forgettable(NOW, 0, 100)).messages == ()
+
+
+async def test_effects_and_attempts_go_with_their_delivery(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    (delivery,) = await bench.claim()
+    assert await bench.journal.claim_effect(delivery.id, "mailed")
+    await bench.settle(delivery, verdict=retry(0))
+    await bench.settle(*await bench.claim())
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 1
+    for table in ("effects", "attempts"):
+        query = sa.select(sa.func.count()).select_from(sa.text(table))
+        assert await bench.journal.database.read(lambda connection, query=query: connection.scalar(query)) == 0
+
+
+async def test_the_journal_knows_how_large_it_is(bench: Bench) -> None:
+    before = await bench.journal.size()
+    await bench.commit(*(mail(number) for number in range(500)))
+    assert await bench.journal.size() > before > 0
+
+
+async def test_a_delivery_that_was_pruned_cannot_be_retried_and_the_error_says_why(bench: Bench) -> None:
+    await settled_mail(bench, 1)
+    await pruned(bench)
+    with pytest.raises(PostroomError, match="delivery 1 was settled long ago and pruned"):
+        await bench.views.retry([1], LATER)
+    with pytest.raises(PostroomError, match="delivery 4711 does not exist"):
+        await bench.views.retry([4711], LATER)

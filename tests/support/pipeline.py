@@ -46,6 +46,9 @@ class Notes:
     def event(self, name: str, **fields: Any) -> None:
         self.events.append((name, fields))
 
+    def done(self, delivery: Delivery, seconds: float) -> None:
+        self.event("delivery", **delivery.labels, state="done", seconds=seconds)
+
     def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
         self.problems.append((subject, error))
 
@@ -74,6 +77,7 @@ class ScriptedMail:
         self.delta: dict[str | None, deque[Answer]] = defaultdict(deque)
         self.listing: list[Message] = []
         self.messages: dict[str, deque[Message | BaseException | None]] = defaultdict(deque)
+        self.gone: set[str] = set()
         self.detail: dict[str, deque[Details | BaseException]] = defaultdict(deque)
         self.acts: deque[str | BaseException | Callable[[], Any]] = deque()
         self.acted: list[tuple[str, tuple[MailAction, ...]]] = []
@@ -109,6 +113,9 @@ class ScriptedMail:
     async def message(self, message_id: str, folder: str) -> Message | None:
         self.requests.append(("message", message_id))
         return _next(self.messages[message_id])
+
+    async def is_gone(self, message_id: str) -> bool:
+        return message_id in self.gone
 
     async def details(self, message_id: str, wanted: frozenset[Detail]) -> Details:
         self.requests.append(("details", message_id, wanted))

@@ -55,6 +55,11 @@ def explain(path: Path, message: str, as_json: bool) -> None:
 
 def _wanted(path: Path, detail: MessageDetail) -> tuple[Message, tuple[Rule, ...]]:
     record = detail.record
+    if detail.snapshot is None and record.settled is not None:
+        raise PostroomError(
+            f"The details of message {record.id} were pruned: it was settled longer ago than `retention.snapshots`.",
+            remedy="`postroom messages show` tells what is still known of it.",
+        )
     if detail.snapshot is None:
         raise PostroomError(
             f"Message {record.id} was in {record.mailbox}/{record.folder} before Postroom watched it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,9 +56,17 @@ def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int
 
 def _row(message: MessageRecord) -> tuple[object, ...]:
     became = ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
-    if not message.dispatched:
+    if message.settled is not None:
+        became = became or pruned_words(message.settled)
+    elif not message.dispatched:
         became = "was there before"
     return message.id, message.received_at, message.mailbox, message.sender, message.subject, became or "no handler"
+
+
+def pruned_words(settled: Mapping[str, str]) -> str:
+    """Say what is still known of a mail whose details were pruned: ``pruned (archive done, rule all then done)``."""
+    said = ", ".join(f"{name} {state}" for name, state in settled.items())
+    return f"pruned ({said or 'no handler'})"
 
 
 @messages.command()
@@ -105,11 +114,13 @@ def _show(detail: MessageDetail) -> None:
         ("seen", record.seen_at),
         ("Message-ID", record.internet_message_id),
         ("Graph id", record.graph_id),
-        ("rules", ", ".join(detail.rules) or "none matched"),
+        ("rules", ", ".join(detail.rules) or ("none matched" if record.settled is None else "")),
     ]
     if snapshot is not None:
         facts.insert(4, ("to", ", ".join(map(str, snapshot.to))))
-    if not record.dispatched:
+    if snapshot is None and record.settled is not None:
+        facts.append(("details", f"{pruned_words(record.settled)}: dropped after `retention.snapshots`"))
+    elif not record.dispatched:
         facts.append(("dispatched", "no: it was there before Postroom was (start)"))
     show_table(f"Message {record.id}", ("what", "value"), facts)
     if detail.deliveries:

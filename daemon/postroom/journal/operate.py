@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, literal_column, select, update
+from sqlalchemy import Connection, Select, func, literal_column, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import PostroomError
@@ -77,11 +77,8 @@ def _check(connection: Connection, ids: Sequence[int], fit: frozenset[DeliverySt
     wanted = sorted(set(ids))
     possible = [key for key in wanted if 0 < key <= LARGEST]
     states = {key: DeliveryState(state) for key, state in _STATES.rows(connection, possible)}
-    wrong = [
-        f"{key} is {states[key].value}" if key in states else f"{key} does not exist"
-        for key in wanted
-        if states.get(key) not in fit
-    ]
+    newest = connection.scalar(select(func.max(deliveries.c.id))) or 0
+    wrong = [f"{key} {_why(key, states, newest)}" for key in wanted if states.get(key) not in fit]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""  # noqa: PLR2004 - a line's worth
         raise PostroomError(
@@ -89,3 +86,9 @@ def _check(connection: Connection, ids: Sequence[int], fit: frozenset[DeliverySt
             remedy=f"Only deliveries that are {', '.join(sorted(fit))} can be {verb}.",
         )
     return wanted
+
+
+def _why(key: int, states: Mapping[int, DeliveryState], newest: int) -> str:
+    if key in states:
+        return f"is {states[key].value}"
+    return "was settled long ago and pruned" if 0 < key <= newest else "does not exist"
