@@ -16,12 +16,21 @@ from postroom.config.place_checks import check_places
 from postroom.config.problems import Findings, Id, Place
 from postroom.config.rules import make_rules
 from postroom.config.sections import File, MailboxSection
-from postroom.config.settings import Config, ConfiguredHandler, Limits, Listen, LogSettings, WatchedMailbox
+from postroom.config.settings import (
+    Config,
+    ConfiguredHandler,
+    Limits,
+    Listen,
+    LogSettings,
+    ReconcileSettings,
+    WatchedMailbox,
+)
 from postroom.config.shape import shape
 from postroom.config.tenants import DEFAULT, make_tenants
 from postroom.config.yaml_text import LARGEST, read
 from postroom.errors import ConfigError
 from postroom.model import RetentionPolicy
+from postroom.outgoing import SendingLimits
 from postroom.tenant import Tenant
 
 LEAST_FRESHNESS = 60.0
@@ -120,6 +129,13 @@ def _built(
         log=LogSettings(file.log.level, file.log.format),
         handlers=MappingProxyType(dict(handlers)),
         mailboxes=tuple(_mailbox(mailbox, next(iter(tenants), DEFAULT)) for mailbox in file.mailboxes),
+        reconcile=ReconcileSettings(file.reconcile.every, file.reconcile.window),
+        sending=SendingLimits(
+            file.sending.per_correspondent,
+            file.sending.per_conversation,
+            file.sending.per_mailbox,
+            file.sending.patience,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from postroom.config.fields import Duration, LongDuration, NonEmpty, Period, Sec
 from postroom.config.places import Folder, JournalUrl, ListenAddress, MailboxAddress, Start
 from postroom.config.problems import Id
 from postroom.config.rule_sections import RuleSection
+from postroom.config.sending_sections import SendingSection
 from postroom.config.tenant_sections import TenantSection
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
@@ -73,6 +74,15 @@ class RetentionSection(Section):
     """The details of a mail (subject, sender, preview, notes, attempts), from when the last of it was settled."""
     ids: Period = written("400d")
     """The id of a mail that its mailbox does not have any more, from when it was seen."""
+
+
+class ReconcileSection(Section):
+    """How the journal is held against what Graph lists, to find mail that rounds have missed."""
+
+    every: Annotated[LongDuration, Field(ge=60, le=7 * 86_400)] = written("1h")
+    """How often each folder is compared; also after each walk of a whole folder."""
+    window: Annotated[LongDuration, Field(ge=900, le=366 * 86_400)] = written("1d")
+    """How far back, by time of receipt: never before the folder's start, always to the last comparison."""
 
 
 class LogSection(Section):
@@ -183,6 +193,10 @@ class File(Section):
     """How much Postroom does at once."""
     retention: RetentionSection = RetentionSection()
     """How long the journal keeps what."""
+    reconcile: ReconcileSection = ReconcileSection()
+    """How the journal is held against what Graph lists."""
+    sending: SendingSection = SendingSection()
+    """How much is sent at most."""
     log: LogSection = LogSection()
     """What is logged, and in which form."""
     handlers: dict[Name, HandlerSection] = Field(default_factory=dict, json_schema_extra=_NO_OTHERS)

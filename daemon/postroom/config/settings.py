@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from postroom.errors import Problem
 from postroom.model import BreakerPolicy, RetentionPolicy, RetryPolicy
+from postroom.outgoing import SendingLimits
 from postroom.plugin import Handler, Options
 from postroom.rule import Rule
 from postroom.tenant import Tenant
@@ -40,6 +41,14 @@ class Limits:
     page_size: int = 50
     drain: float = 30.0
     requests: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """How the journal is held against Graph's listing: every so many seconds, so many seconds back."""
+
+    every: float = 3600.0
+    window: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +120,5 @@ class Config:
     log: LogSettings
     handlers: Mapping[str, ConfiguredHandler]
     mailboxes: tuple[WatchedMailbox, ...]
+    reconcile: ReconcileSettings = ReconcileSettings()
+    sending: SendingLimits = field(default_factory=SendingLimits)

@@ -16,6 +16,10 @@ from postroom.ports import Clock
 
 Status = Literal["ok", "degraded", "failing"]
 Phase = Literal["starting", "running", "stopping"]
+Severity = Literal["error", "warning"]
+
+OF_A_FOLDER = ("mailbox", "mode", "reconcile")
+"""Subjects (their first word) of which each watched folder has its own."""
 
 VITAL = frozenset({"journal"})
 """Subjects (their first word) without which nothing can be handled."""
@@ -30,6 +34,7 @@ class Trouble:
         what: What happened.
         remedy: What the operator can do; may be empty.
         count: How often it was reported in a row.
+        severity: ``warning`` where all mail is handled, though not as it should be.
     """
 
     id: str
@@ -40,6 +45,7 @@ class Trouble:
     last: datetime
     count: int = 1
     fields: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "error"
 
     def same_text(self, other: Trouble) -> bool:
         """Say whether both read the same, numbers apart (waits, ports and request counts differ each time)."""
@@ -76,23 +82,37 @@ class Health:
         self.phase: Phase = "starting"
         self.troubles: dict[str, Trouble] = {}
         self.folders: dict[tuple[str, str], Freshness] = {}
+        self.modes: dict[tuple[str, str], str] = {}
+        self.unaccounted: dict[tuple[str, str], int] = {}
         self.counts: Mapping[str, int] = {}
 
     def watch(self, folders: Mapping[tuple[str, str], float]) -> None:
         """Set the watched (mailbox, folder) pairs with the age in seconds each may reach; known ages are kept."""
         now = self._clock.monotonic()
-        self.forget([f"mailbox {mailbox}/{folder}" for mailbox, folder in self.folders.keys() - folders.keys()])
+        gone = self.folders.keys() - folders.keys()
+        self.forget([f"{what} {mailbox}/{folder}" for mailbox, folder in gone for what in OF_A_FOLDER])
+        for key in gone:
+            self.modes.pop(key, None)
+            self.unaccounted.pop(key, None)
         self.folders = {
             key: replace(known, limit=limit) if (known := self.folders.get(key)) else Freshness(limit, now)
             for key, limit in folders.items()
         }
 
-    def walked(self, mailbox: str, folder: str) -> None:
-        """Note that a round of a watched folder is finished."""
+    def walked(self, mailbox: str, folder: str, mode: str = "delta") -> None:
+        """Note that a round of a watched folder is finished, and how it was walked."""
         if (freshness := self.folders.get((mailbox, folder))) is not None:
             freshness.walked, freshness.walked_at = self._clock.monotonic(), self._clock.now()
+            self.modes[mailbox, folder] = mode
 
-    def problem(self, subject: str, error: BaseException | str, fields: Mapping[str, Any]) -> Trouble:
+    def reconciled(self, mailbox: str, folder: str, unaccounted: int) -> None:
+        """Note how many messages of a watched folder are known to be missing in the journal."""
+        if (mailbox, folder) in self.folders:
+            self.unaccounted[mailbox, folder] = unaccounted
+
+    def problem(
+        self, subject: str, error: BaseException | str, fields: Mapping[str, Any], severity: Severity = "error"
+    ) -> Trouble:
         """Note that `subject` has failed and return its trouble, with `count` saying how often in a row."""
         before, now = self.troubles.get(subject), self._clock.now()
         what, remedy, more = _words(error)
@@ -105,6 +125,7 @@ class Health:
             last=now,
             count=before.count + 1 if before else 1,
             fields=clean({**more, **fields}),
+            severity=severity,
         )
         self.troubles[subject] = trouble
         self.progress(subject)
@@ -164,8 +185,15 @@ class Health:
             "problems": [_problem(trouble) for trouble in self.troubles.values()],
             "notices": _notices(self.counts),
             "stuck": self.stuck(now),
-            "mailboxes": [_folder(key, freshness, now) for key, freshness in self.folders.items()],
+            "mailboxes": [self._folder(key, freshness, now) for key, freshness in self.folders.items()],
             "counts": dict(self.counts),
+        }
+
+    def _folder(self, key: tuple[str, str], freshness: Freshness, now: float) -> dict[str, Any]:
+        return {
+            **_folder(key, freshness, now),
+            "mode": self.modes.get(key),
+            "unaccounted": self.unaccounted.get(key, 0),
         }
 
 
@@ -195,6 +223,7 @@ def _problem(trouble: Trouble) -> dict[str, Any]:
         "since": trouble.since.isoformat(),
         "last": trouble.last.isoformat(),
         "count": trouble.count,
+        "severity": trouble.severity,
         "fields": dict(trouble.fields),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter as Counts
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -59,6 +60,9 @@ class Metrics:
             ["what"],
             registry=registry,
         )
+        self._healed = Counter(
+            "postroom_healed_messages_total", "Messages that rounds had missed, taken in afterwards.", registry=registry
+        )
         self._token_expiry = Gauge(
             "postroom_token_expiry_timestamp_seconds",
             "When the present access token expires, in Unix time.",
@@ -101,6 +105,10 @@ class Metrics:
     def retry(self, status: int) -> None:
         """Count a Graph request that is sent again; status 0 is no answer."""
         self._retries.labels(str(status)).inc()
+
+    def healed(self, messages: int) -> None:
+        """Count messages that rounds had missed and reconciling took in."""
+        self._healed.inc(messages)
 
     def resync(self) -> None:
         """Count a folder that is listed again."""
@@ -161,6 +169,7 @@ class _HealthCollector(Collector):
         for key, folder in self._health.folders.items():
             freshness.add_metric(key, folder.age(now))
         yield freshness
+        yield from self._accounts()
         yield GaugeMetricFamily("postroom_problems", "Subjects that do not work now.", len(self._health.troubles))
         yield GaugeMetricFamily(
             "postroom_dead_letters",
@@ -177,3 +186,25 @@ class _HealthCollector(Collector):
             "Size of the journal, its write-ahead log included.",
             self._health.counts.get("journal.bytes", 0),
         )
+
+    def _accounts(self) -> Iterator[GaugeMetricFamily]:
+        """Yield how each folder is walked, and what is missing of each mailbox."""
+        mode = GaugeMetricFamily(
+            "postroom_folder_mode",
+            "1 for the way a watched folder is walked: delta, or listing.",
+            labels=["mailbox", "folder", "mode"],
+        )
+        for (mailbox, folder), name in self._health.modes.items():
+            mode.add_metric([mailbox, folder, name], 1)
+        yield mode
+        unaccounted = GaugeMetricFamily(
+            "postroom_unaccounted_messages",
+            "Messages known to be in a watched folder and not in the journal, not taken in yet.",
+            labels=["mailbox"],
+        )
+        missing = Counts({mailbox: 0 for mailbox, _ in self._health.folders})
+        for (mailbox, _), count in self._health.unaccounted.items():
+            missing[mailbox] += count
+        for mailbox, count in missing.items():
+            unaccounted.add_metric([mailbox], count)
+        yield unaccounted

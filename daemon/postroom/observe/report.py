@@ -1,4 +1,4 @@
-"""What the pipeline says happened, led to log, metrics and health. The hot path is `event("delivery", state=done)`."""
+"""What the pipeline says happened, led to log, metrics and health. The hot path is `done`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from postroom.errors import PostroomError
+from postroom.model import Delivery
 from postroom.observe.health import Health, Trouble
 from postroom.observe.log import compact
 from postroom.observe.metrics import Metrics
@@ -55,6 +56,9 @@ class Report:
             "configuration": self._configuration,
             "resync": self._resync,
             "retry": self._retry,
+            "reconciled": self._reconciled,
+            "fallback": self._fallback,
+            "restored": self._restored,
             "pruned": self._pruned,
             "forgotten": self._forgotten,
         }
@@ -65,6 +69,13 @@ class Report:
             known(fields)
         else:
             self._say(name, fields)
+
+    def done(self, delivery: Delivery, seconds: float) -> None:
+        """Say that a delivery is done and that there is nothing to add; a line for each is made for debugging alone."""
+        self.metrics.delivery(delivery.handler, "done", seconds)
+        self._tally("deliveries_done")
+        if self.log.is_enabled_for(logging.DEBUG):
+            self.log.debug("delivery", **delivery.labels, state="done", seconds=seconds)
 
     def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
         """Say that `subject` has failed: logged when it starts, when its text changes, and every `REMIND` seconds."""
@@ -110,7 +121,7 @@ class Report:
     def _round(self, fields: dict[str, Any]) -> None:
         fresh = fields.get("fresh", 0)
         self.metrics.round("ok", fields.get("seconds"), fresh)
-        self.health.walked(fields["mailbox"], fields["folder"])
+        self.health.walked(fields["mailbox"], fields["folder"], fields.get("mode", "delta"))
         (self.log.info if fresh else self.log.debug)("round", **fields)
 
     def _delivery(self, fields: dict[str, Any]) -> None:
@@ -175,6 +186,23 @@ class Report:
         self.metrics.resync()
         self._say("resync", fields)
 
+    def _reconciled(self, fields: dict[str, Any]) -> None:
+        self.health.reconciled(fields["mailbox"], fields["folder"], fields["unaccounted"])
+        self.metrics.healed(fields["healed"])
+        (self.log.warning if fields["missing"] else self.log.debug)("reconciled", **fields)
+
+    def _fallback(self, fields: dict[str, Any]) -> None:
+        """Say it in the log and in health, in the log only when it is news: a reload makes none."""
+        subject = _mode_of(fields)
+        known = subject in self.health.troubles
+        trouble = self.health.problem(subject, _listed(fields), {}, "warning")
+        if not known:
+            self._say("fallback", {"id": trouble.id, **fields})
+
+    def _restored(self, fields: dict[str, Any]) -> None:
+        self.health.recovered(_mode_of(fields))
+        self._say("restored", fields)
+
     def _retry(self, fields: dict[str, Any]) -> None:
         status = fields.get("status")
         self.metrics.retry(status if isinstance(status, int) else 0)
@@ -192,6 +220,19 @@ class Report:
     def _say(self, name: str, fields: dict[str, Any]) -> None:
         level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info
         level(name, **fields)
+
+
+def _mode_of(fields: Mapping[str, Any]) -> str:
+    return f"mode {fields['mailbox']}/{fields['folder']}"
+
+
+def _listed(fields: Mapping[str, Any]) -> PostroomError:
+    return PostroomError(
+        f"{fields['folder']} of {fields['mailbox']} is listed by time of receipt, because delta cannot run. "
+        f"{fields['reason']}",
+        remedy="All mail is handled. Delta is tried again every half hour; if the mailbox is full, empty it or raise "
+        "its quota.",
+    )
 
 
 def _refused(reason: str) -> PostroomError:

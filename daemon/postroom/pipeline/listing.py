@@ -45,11 +45,15 @@ def following(at: Position, page: Page, now: datetime) -> Position | None:
     `now` is one and the same for a whole walk: with a later one for each page, mail that is dated ahead of our clock
     would be listed from its beginning again and again.
     """
-    if page.next_link is None:
+    return further(at, _newest(page, now), page.next_link)
+
+
+def further(at: Position, newest: datetime | None, next_link: str | None) -> Position | None:
+    """Return where a walk goes on after a page whose latest time of receipt is `newest`; None when it was the last."""
+    if next_link is None:
         return None
-    newest = _newest(page, now)
     if newest is None or (at.since is not None and newest <= at.since):
-        return Position(at.since, page.next_link)
+        return Position(at.since, next_link)
     return Position(newest)
 
 

@@ -50,10 +50,11 @@ class FolderPoller:
         def examiner() -> Examiner:
             return Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
 
+        self._examiner = examiner()
         self._healer = examiner()
         self._walk = Walk(
             folder,
-            examiner(),
+            self._examiner,
             mail=mail,
             journal=journal,
             clock=clock,
@@ -78,6 +79,11 @@ class FolderPoller:
     @folder.setter
     def folder(self, folder: WatchedFolder) -> None:
         self._walk.folder = folder
+
+    @property
+    def steps(self) -> int:
+        """A number that grows as long as rounds get on: pages that came, and messages that were read."""
+        return self._walk.fetched + self._examiner.looked
 
     def finish(self) -> None:
         """End the round under way, and any later one, with the page it is at."""
