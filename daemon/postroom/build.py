@@ -67,6 +67,7 @@ async def build(config: Config, present: Mapping[str, Connection], *, clock: Clo
         await put_away(generation, keep=present, report=report)
         raise
     desk.mails = {each.address: MailboxMail(connections[each.tenant].client, each.address) for each in config.mailboxes}
+    desk.sending = config.sending
     desk.rules = {each.address: {rule.name: rule for rule in each.rules} for each in config.mailboxes}
     return generation
 

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from postroom.config.fields import Duration, Names, NonEmpty, Patterns, Section, Size, as_list, refuse
 from postroom.config.places import Folder
 from postroom.config.problems import Id
+from postroom.config.sending_sections import ForwardSetting, ReplySetting, SendSection
 from postroom.config.units import parse_size
 
 _COMPARISON = re.compile(r"(<=?|>=?)\s*(\S.*)")
@@ -118,7 +119,14 @@ class WhenSection(Section):
 
 
 class ActionsSection(Section):
-    """Mail actions: marks, categories and the flag are written first, then the mail is moved or deleted."""
+    """Mail actions: first what is sent, then marks, categories and the flag, then the mail is moved or deleted."""
+
+    reply: ReplySetting | None = None
+    """Answer the mail; only the text, or a mapping."""
+    forward: ForwardSetting | None = None
+    """Forward the mail; only the address, or a mapping."""
+    send: SendSection | None = None
+    """Send a new mail."""
 
     mark_read: bool | None = None
     """Mark the mail as read, or with `false` as unread."""

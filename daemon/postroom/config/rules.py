@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from postroom.config.rule_sections import ActionsSection, RuleSection, WhenSection
-from postroom.model import Categorise, Delete, Flag, MailAction, MarkRead, MoveTo
+from postroom.model import Categorise, Delete, Flag, Forward, MailAction, MarkRead, MoveTo, Reply, Send
 from postroom.rule import (
     AgeIs,
     AllOf,
@@ -89,7 +89,8 @@ def _compiled(patterns: Sequence[str]) -> tuple[Pattern, ...]:
 
 
 def _actions(section: ActionsSection) -> Iterator[MailAction]:
-    """Marks first: once moved, a mail is where nobody looks for the mark to appear."""
+    """Mails first, for what is deleted cannot be answered; once moved, nobody looks where the marks appear."""
+    yield from _letters(section)
     if section.mark_read is not None:
         yield MarkRead(section.mark_read)
     if section.categories:
@@ -100,3 +101,12 @@ def _actions(section: ActionsSection) -> Iterator[MailAction]:
         yield MoveTo(section.move_to)
     if section.delete:
         yield Delete()
+
+
+def _letters(section: ActionsSection) -> Iterator[MailAction]:
+    if (reply := section.reply) is not None:
+        yield Reply(reply.text, reply.subject or "", reply.to_all)
+    if (forward := section.forward) is not None:
+        yield Forward(forward.to, forward.comment or "")
+    if (send := section.send) is not None:
+        yield Send(send.to, send.subject, send.text, send.cc or ())
