@@ -135,6 +135,7 @@ class GraphError(PostroomError):
         inner_code: The innermost known code, where Graph nests them; else empty.
         request_id: Graph's ``request-id``, to quote in a support case.
         retry_after: Seconds Graph asked us to wait, where it did.
+        parks: Why the whole mailbox cannot be used, as in ``it is being moved``; empty when it is no matter of that.
     """
 
     exit_code = ExitCode.UNAVAILABLE
@@ -149,6 +150,7 @@ class GraphError(PostroomError):
         request_id: str = "",
         retry_after: float | None = None,
         remedy: str = "",
+        parks: str = "",
         **fields: Any,
     ) -> None:
         super().__init__(
@@ -159,6 +161,7 @@ class GraphError(PostroomError):
         self.inner_code = inner_code
         self.request_id = request_id
         self.retry_after = retry_after
+        self.parks = parks
 
 
 class Throttled(GraphError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
 from postroom.outgoing import Letter
@@ -40,8 +40,7 @@ class Token(Protocol):
         """Forget the token if it is still the one refused with 401, unless it was fetched a moment ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a page. `message` is None for `removed` and where Graph sent too few fields to make one."""
 
     id: str
@@ -202,8 +201,7 @@ class MatchedRule:
     actions: tuple[MailAction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """A message of a page with what the rules said of it.
 
     Attributes:
@@ -453,6 +451,9 @@ class Journal(Protocol):
 
     async def folder_failed(self, folder: int, error: str, at: datetime) -> None:
         """Remember why the last round of the folder failed."""
+
+    async def parked(self, folder: int, at: datetime | None) -> None:
+        """Remember since when the mailbox of `folder` is parked, or with None that it is not any more."""
 
     async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
         """Forget the link and list the folder again: after a resync."""

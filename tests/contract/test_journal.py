@@ -38,6 +38,7 @@ from postroom.ports import (
     ActionRequest,
     ActionResult,
     FolderSpec,
+    HeldHandler,
     MatchedRule,
     NewMessage,
     PageCommit,
@@ -349,6 +350,19 @@ async def test_a_folders_failure_is_shown_until_its_next_page(bench: Bench) -> N
     await bench.commit()
     mailbox, _ = await bench.views.mailboxes()
     assert (mailbox.folders[0].last_error, mailbox.folders[0].last_round_at) == ("", NOW)
+
+
+async def test_a_mailbox_is_shown_as_parked_until_it_returns_or_the_daemon_starts_anew(bench: Bench) -> None:
+    async def parked() -> list[datetime | None]:
+        return [mailbox.parked_at for mailbox in await bench.views.mailboxes()]
+
+    await bench.journal.parked(bench.inbox.key, NOW)
+    assert await parked() == [NOW, None]
+    await bench.journal.parked(bench.inbox.key, None)
+    assert await parked() == [None, None]
+    await bench.journal.parked(bench.inbox.key, NOW)
+    await bench.stored()
+    assert await parked() == [None, None]
 
 
 async def test_rounds_that_brought_nothing_are_noted_together_and_end_an_older_failure(bench: Bench) -> None:
@@ -678,6 +692,17 @@ async def test_a_suspect_that_failed_without_killing_the_daemon_is_a_suspect_no_
     await bench.settle(again, verdict=retry(0))
     (again,) = await bench.claim()
     assert not again.suspect
+
+
+async def test_the_first_crash_costs_nobody_an_attempt_and_each_crash_as_a_suspect_does(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    counted = []
+    for _ in range(3):
+        await bench.claim()
+        await bench.journal.recover()
+        (row,) = await bench.views.deliveries()
+        counted.append((row.attempt, row.granted))
+    assert counted == [(1, 1), (2, 1), (3, 1)]
 
 
 async def test_a_suspect_needs_room_like_any_other(bench: Bench) -> None:
@@ -1155,3 +1180,57 @@ async def test_a_delivery_that_was_pruned_cannot_be_retried_and_the_error_says_w
         await bench.views.retry([1], LATER)
     with pytest.raises(PostroomError, match="delivery 4711 does not exist"):
         await bench.views.retry([4711], LATER)
+
+
+# Of handlers whose deliveries are held.
+
+HELD = HeldHandler("archive", NOW, "archive could not be reached")
+
+
+async def test_what_is_held_is_remembered_until_it_is_released(bench: Bench) -> None:
+    await bench.journal.hold(HELD, {}, NOW)
+    await bench.journal.hold(HELD, {}, NOW)
+    assert await bench.journal.held() == [HELD]
+    await bench.journal.release("archive", NOW, NOW)
+    assert await bench.journal.held() == []
+
+
+async def test_a_list_says_why_what_is_ready_is_held_and_says_it_of_nothing_else(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")), mail(2))
+    await bench.settle(*[each for each in await bench.claim(archive=9) if each.message.subject == "mail 2"])
+    await bench.journal.recover()
+    await bench.journal.hold(HELD, {}, NOW)
+    rows = await bench.views.deliveries()
+    assert {(row.subject, row.handler): row.held for row in rows} == {
+        ("mail 1", "archive"): HELD.reason,
+        ("mail 1", "erp"): "",
+        ("mail 2", "archive"): "",
+    }
+
+
+async def test_attempts_are_given_back_to_those_that_wait_and_to_no_others(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    first, second = await bench.claim()
+    await bench.settle(first, verdict=retry(3600))
+    await bench.settle(second, verdict=Verdict(DeliveryState.DEAD, error="no"))
+    await bench.journal.hold(HELD, {first.id: 1, second.id: 1}, NOW + timedelta(seconds=30))
+    rows = {row.id: row for row in await bench.views.deliveries()}
+    assert (rows[first.id].attempt, rows[first.id].granted, rows[first.id].due_at) == (
+        1,
+        1,
+        NOW + timedelta(seconds=30),
+    )
+    assert (rows[second.id].state, rows[second.id].granted) == ("dead", 0)
+
+
+async def test_when_it_is_over_what_failed_meanwhile_is_due_and_what_waits_since_before_goes_on_waiting(
+    bench: Bench,
+) -> None:
+    await bench.commit(mail(1), mail(2))
+    (before,) = await bench.claim(archive=1)
+    await bench.settle(before, verdict=retry(3600))
+    (meanwhile,) = await bench.claim(NOW + timedelta(seconds=10), archive=1)
+    await bench.settle(meanwhile, verdict=retry(3600))
+    later = NOW + timedelta(seconds=60)
+    await bench.journal.release("archive", NOW + timedelta(seconds=10), later)
+    assert [each.id for each in await bench.claim(later)] == [meanwhile.id]

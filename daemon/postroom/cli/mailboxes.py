@@ -33,4 +33,6 @@ def _row(mailbox: MailboxRecord, folder: FolderRecord) -> tuple[object, ...]:
     waiting = mailbox.backlog.get("ready", 0) + mailbox.backlog.get("running", 0)
     last = folder.last_round_at or "never"
     mode = folder.mode if folder.walk == "round" else f"{folder.mode}, first walk"
+    if mailbox.parked_at is not None:
+        mode = f"parked since {mailbox.parked_at:%Y-%m-%d %H:%M}"
     return mailbox.address, folder.name, last, mode, waiting, mailbox.backlog.get("dead", 0), folder.last_error

@@ -52,6 +52,7 @@ def classify(
         request_id=named.get("request-id", ""),
         retry_after=retry_after(named, now),
         remedy=situation.remedy,
+        parks=situation.parks,
         **fields,
     )
 

@@ -22,10 +22,11 @@ from postroom.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The error class of a situation and its remedy."""
+    """The error class of a situation and its remedy; `parks` as in `GraphError`."""
 
     kind: type[GraphError]
     remedy: str = ""
+    parks: str = ""
 
 
 TOKEN_REFUSED = Situation(
@@ -40,28 +41,39 @@ OUT_OF_SCOPE = Situation(
     Forbidden,
     "The app may not open this mailbox: add it to the scope of the app's role assignment (RBAC for Applications) or "
     "to the application access policy, verify with Test-ServicePrincipalAuthorization, and allow up to two hours.",
+    "is out of the app's scope",
 )
 NO_PERMISSION = Situation(
     Forbidden,
     "Grant the app Mail.Read (Mail.ReadWrite for mail actions) with admin consent, or a role of RBAC for Applications; "
     "a changed grant takes up to two hours.",
+    "may not be opened by the app",
 )
 SUBSCRIPTION_LAPSED = Situation(
-    Forbidden, "The tenant's Microsoft 365 subscription has lapsed: renew it, then wait an hour."
+    Forbidden,
+    "The tenant's Microsoft 365 subscription has lapsed: renew it, then wait an hour.",
+    "is in a tenant whose subscription has lapsed",
 )
 NO_MAILBOX = Situation(
     Forbidden,
     "The account has no active Exchange Online mailbox: give it a licence (or make it a shared mailbox), restore it if "
     "it was deleted, or leave it out if it is on-premises or a guest.",
+    "has no licence or is not active",
 )
 UNKNOWN_MAILBOX = Situation(
-    NotFound, "Check the address, and that the mailbox is in this tenant; use its primary address or object id."
+    NotFound,
+    "Check the address, and that the mailbox is in this tenant; use its primary address or object id.",
+    "is not in the tenant",
 )
 NO_ROOT_FOLDER = Situation(
-    Unavailable, "The mailbox was never set up: open it once in Outlook, which makes its folders."
+    Unavailable,
+    "The mailbox was never set up: open it once in Outlook, which makes its folders.",
+    "has no folders yet",
 )
 MOVING = Situation(
-    Unavailable, "Exchange is moving the mailbox to other servers; that passes by itself in minutes to hours."
+    Unavailable,
+    "Exchange is moving the mailbox to other servers; that passes by itself in minutes to hours.",
+    "is being moved",
 )
 QUOTA = Situation(
     QuotaExceeded,
@@ -85,13 +97,15 @@ BY_CODE = {
     "invalidauthenticationtoken": TOKEN_REFUSED,
     "insufficientclaims": CLAIMS_CHALLENGE,
     "insufficient_claims": CLAIMS_CHALLENGE,
-    "authenticationerror": Situation(Forbidden, f"{NO_PERMISSION.remedy} A missing licence shows like this too."),
+    "authenticationerror": Situation(
+        Forbidden, f"{NO_PERMISSION.remedy} A missing licence shows like this too.", NO_PERMISSION.parks
+    ),
     "erroraccessdenied": NO_PERMISSION,
     "authorization_requestdenied": NO_PERMISSION,
     "accessdenied": NO_PERMISSION,
     "errorsendasdenied": Situation(Forbidden, "Give the mailbox the right to send as that address."),
     "extensionerror": Situation(
-        Forbidden, "A policy of the tenant, or a mailbox that is on-premises, stands in the way."
+        Forbidden, "A policy of the tenant, or a mailbox that is on-premises, stands in the way.", NO_PERMISSION.parks
     ),
     "errorquotaexceeded": QUOTA,
     "quotalimitreached": QUOTA,
@@ -99,7 +113,9 @@ BY_CODE = {
     "mailboxnothostedinexchangeonline": NO_MAILBOX,
     "errorinvaliduser": UNKNOWN_MAILBOX,
     "request_resourcenotfound": UNKNOWN_MAILBOX,
-    "resourcenotfound": Situation(NotFound, f"{UNKNOWN_MAILBOX.remedy} A missing licence shows like this too."),
+    "resourcenotfound": Situation(
+        NotFound, f"{UNKNOWN_MAILBOX.remedy} A missing licence shows like this too.", UNKNOWN_MAILBOX.parks
+    ),
     "errornonexistentmailbox": UNKNOWN_MAILBOX,
     "erroritemnotfound": Situation(NotFound),
     "itemnotfound": Situation(NotFound),
@@ -109,6 +125,8 @@ BY_CODE = {
     "errorinvalidmailboxitemid": Situation(Refused, "The id belongs to another mailbox."),
     "errorinvalidurlquery": Situation(Refused),
     "errormailboxmoveinprogress": MOVING,
+    "mailboxintransit": MOVING,
+    "errormailboxintransit": MOVING,
     "errormailboxstoreunavailable": TRANSIENT,
     "errormailboxfailover": TRANSIENT,
     "errorinternalservertransienterror": TRANSIENT,
@@ -138,7 +156,7 @@ BY_CODE = {
 
 BY_STATUS = {
     401: TOKEN_REFUSED,
-    403: NO_PERMISSION,
+    403: Situation(Forbidden, NO_PERMISSION.remedy),
     404: Situation(NotFound),
     405: Situation(Refused, "A link to a file in the cloud has no content of its own."),
     408: TRANSIENT,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from postroom.failpoints import reach
+from postroom.journal import parked
 from postroom.journal.codec import micros, moment_or_none
 from postroom.journal.tables import folders, mailboxes
 from postroom.ports import FolderSpec, WatchedFolder
@@ -24,6 +25,7 @@ def canonical(name: str) -> str:
 
 def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
     """See `ports.Journal.adopt`."""
+    parked.forget(connection)
     owners = _mailboxes(connection, specs)
     wanted = {(owners[spec.tenant, spec.mailbox], canonical(spec.folder)): spec for spec in specs}
     stored = _folders(connection)

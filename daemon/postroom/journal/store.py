@@ -18,6 +18,7 @@ from postroom.journal import (
     migrate,
     notes,
     pages,
+    parked,
     reconcile,
     retention,
     sends,
@@ -93,6 +94,10 @@ class SqlJournal:
         """See `ports.Journal.folder_failed`."""
         await self.database.write(pages.fail_folder, folder, error, at)
         reach("failure.committed")
+
+    async def parked(self, folder: int, at: datetime | None) -> None:
+        """See `ports.Journal.parked`."""
+        await self.database.write(parked.park, folder, at)
 
     async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
         """See `ports.Journal.restart_walk`."""

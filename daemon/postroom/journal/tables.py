@@ -68,6 +68,7 @@ mailboxes: Final = Table(
     _text("tenant"),
     _text("address"),
     _zero("version"),  # counts changes of owner: a node that was overtaken sees a higher one
+    _time("parked_at"),
     UniqueConstraint("tenant", "address"),
 )
 

@@ -31,7 +31,11 @@ T = TypeVar("T")
 
 
 class Examiner:
-    """Examines one folder's pages. Remembers which messages could not be read in the last rounds."""
+    """Examines one folder's pages. Remembers which messages could not be read in the last rounds.
+
+    Attributes:
+        looked: Messages that had to be read, so far.
+    """
 
     def __init__(self, rules: Sequence[Rule], *, mail: Mail, journal: Journal, clock: Clock, report: Report) -> None:
         self._rules = rules
@@ -39,6 +43,7 @@ class Examiner:
         self._journal = journal
         self._clock = clock
         self._report = report
+        self.looked = 0
         self._failures: Counter[str] = Counter()
         self._matched: dict[tuple[str, ...], tuple[MatchedRule, ...]] = {}
 
@@ -91,7 +96,9 @@ class Examiner:
 
         async def look(entry: Entry) -> NewMessage | None:
             async with slots:
-                return await self._one(folder, entry, now)
+                found = await self._one(folder, entry, now)
+            self.looked += 1
+            return found
 
         new = {entry.id: entry for entry in entries if entry.id not in known}
         try:

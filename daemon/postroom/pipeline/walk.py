@@ -67,6 +67,7 @@ class Walk:
         finishing: End with the page that is under way.
         unsaved: `folder` differs from what the journal has, also where a page changes nothing.
         unfetched: The last error of fetching a page, as opposed to what came of its messages.
+        fetched: Pages that came so far, in all rounds.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Walk:
         self.finishing = False
         self.unsaved = False
         self.unfetched: Unavailable | None = None
+        self.fetched = 0
         self._conclude = conclude
         self._examiner = examiner
         self._mail = mail
@@ -157,10 +159,12 @@ class Walk:
 
     async def _fetch(self, folder_id: str, at: str | None) -> Page:
         try:
-            return await self._page(folder_id, at)
+            page = await self._page(folder_id, at)
         except Unavailable as error:
             self.unfetched = error
             raise
+        self.fetched += 1
+        return page
 
     async def _page(self, folder_id: str, at: str | None) -> Page:
         folder = self.folder
