@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Label, ScalarSelect, Table, func, insert, literal, null, select, true, update
+from sqlalchemy import Connection, Label, ScalarSelect, Table, case, func, insert, literal, null, select, true, update
 
 from postroom.failpoints import reach
 from postroom.journal.codec import moment_or_none
@@ -17,7 +17,10 @@ ACTION_STATES: Final = ("ready", "running", "done", "dead")
 
 
 def recover(connection: Connection) -> int:
-    """See `ports.Journal.recover`. Mail actions are idempotent: they are simply carried out again."""
+    """See `ports.Journal.recover`. Mail actions are idempotent: they are simply carried out again.
+
+    Who was no suspect yet gets the attempt back: most of those that ran beside the culprit have done nothing.
+    """
     running = is_state(deliveries.c.state, "running")
     cut_off = select(
         deliveries.c.id, deliveries.c.attempt, deliveries.c.started_at, null(), literal("cut off"), literal(CUT_OFF)
@@ -25,7 +28,8 @@ def recover(connection: Connection) -> int:
     columns = ["delivery_id", "attempt", "started_at", "ended_at", "outcome", "error"]
     connection.execute(insert(attempts).from_select(columns, cut_off))
     connection.execute(update(actions).where(is_state(actions.c.state, "running")).values(state="ready"))
-    suspects = update(deliveries).where(running).values(state="ready", suspect=true(), error=CUT_OFF)
+    forgiven = deliveries.c.granted + case((deliveries.c.suspect == true(), 0), else_=1)
+    suspects = update(deliveries).where(running).values(state="ready", suspect=true(), error=CUT_OFF, granted=forgiven)
     count = connection.execute(suspects).rowcount
     reach("recovery.written")
     return count

@@ -405,14 +405,30 @@ async def crash(journal, clock, times, handler="erp"):
 
 async def test_a_suspect_whose_attempts_ran_out_is_dead_without_running(dispatching, journal, folder, clock, rows):
     await deliver(journal, folder, clock, "erp")
-    await crash(journal, clock, 3)
+    await crash(journal, clock, 4)
     handler = Scripted()
 
     async with dispatching(opened("erp", handler, retry=RetryPolicy(3))):
         await settled(journal, 1, "dead")
 
     assert handler.ran == []
-    assert (await rows())[0]["error"] == f"attempt 3 {OVERDRAWN}"
+    assert (await rows())[0]["error"] == f"attempt 4 {OVERDRAWN}"
+
+
+async def test_who_ran_beside_the_culprit_is_not_condemned_unheard_even_on_its_last_attempt(
+    dispatching, *, journal, folder, clock
+):
+    await deliver(journal, folder, clock, "erp")
+    handler = Scripted(lambda *_: Retry("no answer", after=60.0) if len(handler.ran) == 1 else Done())
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
+        await until(lambda: len(handler.ran) == 1)
+    await clock.advance(60)
+    await crash(journal, clock, 1)
+
+    async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
+        await settled(journal, 1)
+
+    assert [attempt for _, attempt in handler.ran] == [1, 3]
 
 
 async def test_a_suspect_is_not_said_to_have_died_more_often_than_it_did(
@@ -423,13 +439,13 @@ async def test_a_suspect_is_not_said_to_have_died_more_often_than_it_did(
     async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
         await until(lambda: len(handler.ran) == 1)
     await clock.advance(60)
-    await crash(journal, clock, 1)
+    await crash(journal, clock, 2)
 
     async with dispatching(opened("erp", handler, retry=RetryPolicy(2))):
         await settled(journal, 1, "dead")
 
     assert len(handler.ran) == 1
-    assert (await rows())[0]["error"] == f"attempt 2 {OVERDRAWN}"
+    assert (await rows())[0]["error"] == f"attempt 3 {OVERDRAWN}"
     assert notes.named("delivery")[-1]["delivery"] == 1
 
 
