@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +229,7 @@ class RetentionPolicy:
     ids: float | None = 400 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One message on its way through one configured handler, claimed for its `attempt`-th run.
 
     Attributes:
@@ -253,6 +253,19 @@ class Delivery:
         """The same for every attempt of this delivery and for no other."""
         return f"{self.message.mailbox}/{self.message.id}/{self.handler}"
 
+    @property
+    def labels(self) -> dict[str, str | int]:
+        """What a line of the log says to tell it from others."""
+        return {
+            "mailbox": self.message.mailbox,
+            "folder": self.message.folder,
+            "message": self.message_id,
+            "delivery": self.id,
+            "handler": self.handler,
+            "rule": self.rule,
+            "attempt": self.attempt,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -274,8 +287,7 @@ class Verdict:
     actions: tuple[MailAction, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """A verdict on a delivery, ready for the journal. Times are aware, UTC."""
 
     delivery: Delivery

@@ -34,6 +34,10 @@ class Listening(Report):
         super().event(name, **fields)
         self.bell.set()
 
+    def done(self, delivery, seconds):
+        super().done(delivery, seconds)
+        self.bell.set()
+
     def progress(self, subject):
         super().progress(subject)
         self.bell.set()

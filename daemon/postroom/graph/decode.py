@@ -6,6 +6,7 @@ never a page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ from postroom.graph.wire import WireMessage, WirePage
 
 StructT = TypeVar("StructT", bound=Struct)
 
+_has_nul = re.compile(rb"\\u0000").search
+"""A NUL is legal JSON, but no database takes it. The `in` of bytes takes twice as long to look for it."""
+
 _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {}
 
 
@@ -27,7 +31,7 @@ def decode(kind: type[StructT], body: bytes, *, doing: str = "reading", mailbox:
     if decoder is None:
         decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
     try:
-        if b"\\u0000" not in body:  # a NUL is legal JSON, but no database takes it
+        if not _has_nul(body):
             strict: StructT = decoder.decode(body)
             return strict
     except NOT_JSON:

@@ -56,7 +56,8 @@ def draft(messages: Sequence[NewMessage], at: datetime) -> dict[str, Draft]:
     """Return Graph's id -> draft; of an id that comes twice the last one counts."""
     distinct = {id(new.rules): new.rules for new in messages}  # most messages of a page share theirs
     texts = {key: encode_rules(handlers_named(rules)) for key, rules in distinct.items()}
-    return {new.message.id: _draft(new, micros(at), texts[id(new.rules)]) for new in messages}
+    seen = micros(at)
+    return {new.message.id: _draft(new, seen, texts[id(new.rules)]) for new in messages}
 
 
 def _draft(new: NewMessage, seen: int, rules: str) -> Draft:

@@ -11,11 +11,11 @@ from datetime import datetime
 from random import Random
 
 from postroom.failpoints import reach
-from postroom.model import Delivery, Outcome, Reject, Retry, Settlement
+from postroom.model import Delivery, Outcome, Reject, Retry, Settlement, Verdict
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.handle import crashed, for_the_log, handle
-from postroom.pipeline.settle import cut_off, decide
+from postroom.pipeline.settle import PLAIN, cut_off, decide
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
 
@@ -31,13 +31,14 @@ LONGEST_STRETCH = 0.01
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """An attempt, when it began to run (monotonic seconds), and how far it has come."""
+    """An attempt, when it began to run and when it ended (monotonic seconds), and how far it has come."""
 
     desk: Desk
     handler: OpenHandler
     delivery: Delivery
     started_at: datetime
     started: float = 0.0
+    ended: float = 0.0
     has_begun: bool = False
     is_settled: bool = False
     has_ended: bool = False
@@ -140,7 +141,7 @@ class Attempts:
             attempt = self._running[task] = self._queue.popleft()
             await self._run(attempt)
             self._end(attempt)
-            if copy_context() or task.cancelling() or self._clock.monotonic() - began > LONGEST_STRETCH:
+            if copy_context() or task.cancelling() or attempt.ended - began > LONGEST_STRETCH:
                 return
 
     def _let_go(self, worker: asyncio.Task[None]) -> None:
@@ -201,20 +202,16 @@ class Attempts:
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         reach("outcome.in_hand")
         self._ended()
-        self._report.event(
-            "delivery",
-            mailbox=delivery.message.mailbox,
-            folder=delivery.message.folder,
-            message=delivery.message_id,
-            delivery=delivery.id,
-            handler=delivery.handler,
-            rule=delivery.rule,
-            attempt=delivery.attempt,
-            state=verdict.state.value,
-            seconds=self._clock.monotonic() - attempt.started,
-            note=verdict.note,
-            error=verdict.error and for_the_log(verdict.error),
-        )
+        attempt.ended = self._clock.monotonic()
+        self._tell(delivery, verdict, attempt.ended - attempt.started)
+
+    def _tell(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
+        if verdict is PLAIN:
+            self._report.done(delivery, seconds)
+            return
+        error = verdict.error and for_the_log(verdict.error)
+        told = {"state": verdict.state.value, "seconds": seconds, "note": verdict.note, "error": error}
+        self._report.event("delivery", **delivery.labels, **told)
 
 
 def _refusal(attempt: _Attempt) -> Outcome | None:

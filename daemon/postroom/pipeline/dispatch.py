@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
@@ -188,7 +188,7 @@ class Dispatcher:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the delivery must come to an end
             text = f"Its outcome cannot be stored. {crashed(error).reason}"[:LONGEST_NOTE]
-            dead = replace(item, verdict=Verdict(DeliveryState.DEAD, error=text))
+            dead = item._replace(verdict=Verdict(DeliveryState.DEAD, error=text))
             await self._journal.turn([dead], {}, now, self._conclude, self._quiet([dead]))
 
     def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:
