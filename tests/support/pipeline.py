@@ -12,7 +12,7 @@ from postroom.journal import SqlJournal
 from postroom.model import Body, Delivery, Details, Done, MailAction, Message, RetryPolicy
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.plugin import Context, Handler, Options
-from postroom.ports import Detail, Entry, FileInfo, MatchedRule, NewMessage, Page, PageCommit, WatchedFolder
+from postroom.ports import Detail, Entry, FileInfo, MatchedRule, NewMessage, Page, PageCommit, SurveyPage, WatchedFolder
 from postroom.rule import AllOf, Rule
 from postroom.testing import ManualClock, make_message
 from postroom.testing.clock import START
@@ -109,6 +109,15 @@ class ScriptedMail:
         start = int(link or 0)
         more = start + page_size < len(found)
         return page(*found[start : start + page_size], next_link=str(start + page_size) if more else None)
+
+    async def survey_page(
+        self, folder: str, folder_id: str, link: str | None, page_size: int, since: datetime | None
+    ) -> SurveyPage:
+        self.requests.append(("survey", since, link))
+        found = await self.listing_page(folder, folder_id, link, page_size, since)
+        self.requests.pop()
+        entries = [(entry.id, entry.message.received_at) for entry in found.entries if entry.message]
+        return SurveyPage(tuple(entries), found.next_link)
 
     async def message(self, message_id: str, folder: str) -> Message | None:
         self.requests.append(("message", message_id))

@@ -109,9 +109,7 @@ class Reconciler:
 
     def _is_due(self, case: _Case) -> bool:
         """Say whether it is time; what was missing is looked for again when a whole round has passed since."""
-        if case.suspects:
-            return case.poller.begun > case.begun
-        return self._clock.monotonic() >= case.at
+        return self._clock.monotonic() >= case.at and (not case.suspects or case.poller.begun > case.begun)
 
     async def _run(self, case: _Case) -> None:
         try:
@@ -139,10 +137,9 @@ class Reconciler:
         lost = sorted(missing & case.suspects)
         await self._take_in(case, lost, listed)
         case.suspects, case.begun = missing.difference(lost), begun
-        if len(missing) >= MOST:
-            case.at = self._clock.monotonic()
-        elif not case.suspects:
-            case.at = self._clock.monotonic() + self.every
+        is_whole = not case.suspects and len(missing) < MOST
+        case.at = self._clock.monotonic() + (self.every if is_whole else 0.0)
+        if is_whole:
             await self._journal.reconciled(case.poller.folder.key, began)
             case.checked = began
         self._report.recovered(case.subject)

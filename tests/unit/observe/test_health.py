@@ -28,6 +28,7 @@ def test_a_problem_says_what_where_and_what_to_do(health, clock):
         "since": "2026-03-01T12:00:00+00:00",
         "last": "2026-03-01T12:00:30+00:00",
         "count": 2,
+        "severity": "error",
         "fields": {"status": 403, "code": "ErrorAccessDenied", "attempt": 2},
     }
     assert health.snapshot()["status"] == "degraded"

@@ -165,8 +165,36 @@ def test_a_throttled_tenant_does_not_flood_the_log_but_a_long_wait_is_said(desk,
 
 @pytest.mark.parametrize("name", ["resync", "fallback"])
 def test_what_an_operator_may_want_to_look_at_is_a_warning(desk, lines, name):
-    desk.report.event(name, mailbox="a@b", folder="Inbox", status=429)
+    desk.report.event(name, mailbox="a@b", folder="Inbox", reason="It is full.")
     assert lines()[0]["level"] == "warning"
+
+
+def test_a_folder_that_is_listed_is_a_problem_of_health_until_delta_works_again_and_said_once(desk, lines):
+    desk.health.phase = "running"
+    desk.health.watch({("a@b", "Inbox"): 60.0})
+    for _ in range(3):  # a reload makes a new poller, which says it again
+        desk.report.event("fallback", mailbox="a@b", folder="Inbox", reason="It is full.", mode="listing")
+    [problem] = desk.health.snapshot()["problems"]
+    assert (desk.health.status(), problem["severity"], problem["where"]) == ("degraded", "warning", "mode a@b/Inbox")
+    assert problem["what_to_do"]
+    desk.report.event("restored", mailbox="a@b", folder="Inbox", mode="delta")
+    assert desk.health.status() == "ok"
+    assert [line["event"] for line in lines()] == ["fallback", "restored"]
+
+
+def test_metrics_tell_how_a_folder_is_walked_and_what_is_missing_of_a_mailbox(desk, lines):
+    desk.health.watch({("a@b", "Inbox"): 60.0, ("a@b", "Bills"): 60.0, ("c@d", "Inbox"): 60.0})
+    desk.report.event("round", mailbox="a@b", folder="Inbox", fresh=0, seconds=0.1, mode="listing")
+    missed = {"listed": 9, "missing": 5, "healed": 2, "unaccounted": 3, "messages": ["AAk"]}
+    for folder in ("Inbox", "Bills"):
+        desk.report.event("reconciled", mailbox="a@b", folder=folder, **missed)
+    assert sample(desk, "postroom_folder_mode", mailbox="a@b", folder="Inbox", mode="listing") == 1
+    assert sample(desk, "postroom_unaccounted_messages", mailbox="a@b") == 6
+    assert sample(desk, "postroom_unaccounted_messages", mailbox="c@d") == 0
+    assert sample(desk, "postroom_healed_messages_total") == 4
+    assert [line["level"] for line in lines() if line["event"] == "reconciled"] == ["warning", "warning"]
+    desk.health.watch({("c@d", "Inbox"): 60.0})
+    assert sample(desk, "postroom_unaccounted_messages", mailbox="a@b") is None
 
 
 def test_a_mail_that_becomes_a_dead_letter_at_once_is_an_error(desk, lines):
