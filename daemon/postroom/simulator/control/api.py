@@ -66,6 +66,7 @@ def api_routes(controls: Controls) -> list[web.RouteDef]:
         ("PATCH", "/api/mailboxes/{address}/messages/{id}"): api.mark,
         ("DELETE", "/api/mailboxes/{address}/messages/{id}"): api.delete,
         ("POST", "/api/mailboxes/{address}/messages/{id}/move"): api.move,
+        ("GET", "/api/outbox"): api.outbox,
         ("POST", "/api/samples"): api.samples,
     }
     return [web.route(method, path, _answering(handler)) for (method, path), handler in routes.items()]
@@ -139,6 +140,9 @@ class _Api:
     async def messages(self, request: web.Request) -> Any:
         folder = request.query.get("folder", "inbox")
         return {"messages": self._controls.messages(request.match_info["address"], folder, _number(request, "skip"))}
+
+    async def outbox(self, request: web.Request) -> Any:
+        return {"sent": self._controls.outbox(_number(request, "skip"))}
 
     async def deliver(self, request: web.Request) -> Any:
         address = request.match_info["address"]

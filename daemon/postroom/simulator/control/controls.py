@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from postroom.simulator.corpus import corpus
@@ -89,6 +90,10 @@ class Controls:
         messages = mailbox.folder(folder).messages
         end = max(len(messages) - skip, 0)
         return [message_json(mailbox, each) for each in reversed(messages[max(end - MOST_LISTED, 0) : end])]
+
+    def outbox(self, skip: int = 0) -> list[dict[str, Any]]:
+        """List what was sent, one entry for each recipient, oldest first, so many at a time."""
+        return [each._asdict() for each in islice(self.tenant.state.outbox, skip, skip + MOST_LISTED)]
 
     # The weather
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from postroom.simulator.state.bounce import non_delivery_report
 from postroom.simulator.state.content import Contents
@@ -20,6 +21,18 @@ from postroom.simulator.state.sender import without_fields
 from postroom.simulator.state.spool import Spool
 from postroom.simulator.state.subscription import Subscriptions
 from postroom.simulator.state.upload import Uploads
+
+
+MOST_DEPARTURES = 100_000
+
+
+class Departure(NamedTuple):
+    """One copy of a sent mail, on its way to one recipient; addresses in lower case."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    subject: str
 
 
 class TenantState:
@@ -36,6 +49,7 @@ class TenantState:
         limits: How much one app may ask of one mailbox.
         cloud: ``global``, ``usgov`` or ``china``; the last two lack some functions (CSDL Fairfax, Mooncake).
         subscriptions: Who wants to be told of changes.
+        outbox: What was handed to transport, copy by copy, oldest first; of very much, the last.
         unknown_user: Graph's code for a mailbox there is not; it varies by data centre: ``ErrorInvalidUser``,
             ``Request_ResourceNotFound`` or ``ResourceNotFound``.
     """
@@ -53,6 +67,7 @@ class TenantState:
         self.limits = Limits()
         self.cloud: Literal["global", "usgov", "china"] = "global"
         self.subscriptions = Subscriptions()
+        self.outbox: deque[Departure] = deque(maxlen=MOST_DEPARTURES)
         self.unknown_user = "ErrorInvalidUser"
 
     @property
@@ -97,10 +112,13 @@ class TenantState:
     def transport(self, raw: bytes, envelope: Envelope, sender: Mailbox | None = None) -> None:
         """Deliver a sent mail to those of its recipients that have a mailbox here; nobody sees the Bcc field.
 
-        Those who should have one and do not are reported to the sender's inbox. Mail to other domains goes nowhere.
+        Those who should have one and do not are reported to the sender's inbox. Mail to other domains goes no further
+        than the outbox.
         """
         addresses = dict.fromkeys(recipient.address.lower() for recipient in envelope.recipients)
         visible = without_bcc(raw)
+        own = sender.address if sender is not None else ""
+        self.outbox.extend(Departure(own, address, envelope.message_id, envelope.subject) for address in addresses)
         for address in addresses:
             if address in self._by_address:
                 self.deliver_mime(address, visible)
