@@ -23,6 +23,9 @@ REST = 3.0
 ASKED = 200
 """Messages asked after in one run: with a run a minute 288,000 a day, a fifth of what one mailbox is allowed."""
 
+SLOW = 60.0
+"""Seconds between two runs when nothing is hurried."""
+
 ASK_LIMIT = 90.0
 """Seconds that one question may take; the request in it has its own, shorter limit."""
 
@@ -35,8 +38,8 @@ RUNS_TO_ASK = 1440
 
 def interval(policy: RetentionPolicy) -> float:
     """Return the seconds between two runs: a minute, and less where the policy's periods are short."""
-    shortest = min((each for each in (policy.snapshots, policy.ids) if each is not None), default=60.0)
-    return min(60.0, max(1.0, shortest / 20))
+    shortest = min((each for each in (policy.snapshots, policy.ids) if each is not None), default=SLOW * 20)
+    return min(SLOW, max(1.0, shortest / 20))
 
 
 class Retention:
