@@ -89,7 +89,9 @@ def fault_of_letter(action: Letter) -> str:
 def _fault_of_text(text: str, subject: str) -> str:
     if len(text) > LONGEST_TEXT:
         return f"a text of {len(text)} characters to send; {LONGEST_TEXT} are allowed"
-    return "" if len(subject) <= LONGEST_SUBJECT else f"a subject of {len(subject)} characters; {LONGEST_SUBJECT} are"
+    if len(subject) > LONGEST_SUBJECT:
+        return f"a subject of {len(subject)} characters; {LONGEST_SUBJECT} are allowed"
+    return ""
 
 
 def _fault_of_recipients(addresses: Iterable[object]) -> str:
@@ -98,8 +100,8 @@ def _fault_of_recipients(addresses: Iterable[object]) -> str:
         return "a mail to nobody"
     if len(found) > MOST_RECIPIENTS:
         return f"a mail to {len(found)} addresses; {MOST_RECIPIENTS} are allowed"
-    wrong = next((each for each in found if not isinstance(each, str) or not is_address(each)), None)
-    return "" if wrong is None else f"a recipient that is no mail address: {wrong!r:.80}"
+    wrong = [each for each in found if not isinstance(each, str) or not is_address(each)]
+    return f"a recipient that is no mail address: {wrong[0]!r:.80}" if wrong else ""
 
 
 def fault_of_template(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
 
 from postroom.failpoints import reach
 from postroom.journal.codec import clean, micros, moment, moment_or_none
@@ -74,7 +74,8 @@ _OLD: Final = Prepared(
     select(sends.c.key)
     .where(sends.c.mailbox == bindparam("mailbox"), sends.c.at < bindparam("before"))
     .order_by(sends.c.at)
-    .limit(bindparam("most")),
+    .limit(bindparam("most"))
+    .offset(literal_column("0")),
     "mailbox",
     "before",
     "most",
