@@ -1,0 +1,150 @@
+"""What the tenant, the journal and the ledger know, and what follows when they are compared."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+Key = str
+"""A delivery's idempotency key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mail that came: in which life, the deliveries that must come of it, and whether it must end in Processed."""
+
+    life: int
+    message: str
+    keys: tuple[Key, ...]
+    then: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A line of the ledger."""
+
+    life: int
+    attempt: int
+    answer: str
+    key: Key
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the comparison showed.
+
+    Attributes:
+        deliveries: Those that had to come about.
+        lost: Life in which the mail came -> deliveries without a run, or not settled in the journal.
+        undone: The same for mails whose `then` was not carried out.
+        repeats: Life whose end was the cause -> runs that had been made before.
+        forgotten: Repeats whose attempt a power cut had taken out of the journal.
+        faults: What must never be, in words.
+    """
+
+    deliveries: int = 0
+    lost: Counter[int] = field(default_factory=Counter)
+    undone: Counter[int] = field(default_factory=Counter)
+    repeats: Counter[int] = field(default_factory=Counter)
+    forgotten: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def read_ledger(path: Path) -> list[Run]:
+    """Return the runs in the order in which they were noted."""
+    runs = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        life, attempt, answer, key = line.split(" ", 3)
+        runs.append(Run(int(life), int(attempt), answer, key))
+    return runs
+
+
+def read_journal(path: Path) -> dict[Key, tuple[str, int]]:
+    """Return each delivery's state and attempt."""
+    query = """SELECT b.address || '/' || m.graph_id || '/' || d.handler, d.state, d.attempt FROM deliveries d
+               JOIN messages m ON m.id = d.message_id JOIN mailboxes b ON b.id = d.mailbox_id"""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return {key: (state, attempt) for key, state, attempt in database.execute(query)}
+
+
+def count_running(path: Path) -> int:
+    """Return how many deliveries a dead daemon had under way."""
+    return _count(path, "SELECT count(*) FROM deliveries WHERE state = 'running'")
+
+
+def count_open(path: Path) -> int:
+    """Return how many deliveries and mail actions are not done."""
+    return _count(path, "SELECT count(*) FROM deliveries WHERE state <> 'done'") + _count(
+        path, "SELECT count(*) FROM actions WHERE state <> 'done'"
+    )
+
+
+def _count(path: Path, query: str) -> int:
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'actions'").fetchone():
+            return 0
+        return int(database.execute(query).fetchone()[0])
+
+
+def compare(
+    sent: Iterable[Sent],
+    runs: Sequence[Run],
+    journal: Mapping[Key, tuple[str, int]],
+    processed: Collection[str],
+    cuts: Collection[int],
+) -> Findings:
+    """Hold the three against each other.
+
+    Args:
+        processed: Messages that `then` has been carried out on.
+        cuts: Lives that a power cut ended.
+    """
+    found, by_key = Findings(), _by_key(runs)
+    expected: set[Key] = set()
+    for mail in sent:
+        found.deliveries += len(mail.keys)
+        expected.update(mail.keys)
+        for key in mail.keys:
+            if key not in by_key or not _settled(key, by_key[key], journal, cuts):
+                found.lost[mail.life] += 1
+        if mail.then and mail.message not in processed:
+            found.undone[mail.life] += 1
+    for key, made in by_key.items():
+        if key not in expected:
+            found.faults.append(f"a run of {key}, which nobody sent")
+        _look_at_repeats(made, cuts, found)
+    return found
+
+
+def _by_key(runs: Iterable[Run]) -> dict[Key, list[Run]]:
+    made: dict[Key, list[Run]] = defaultdict(list)
+    for run in runs:
+        made[run.key].append(run)
+    return made
+
+
+def _settled(key: Key, made: Sequence[Run], journal: Mapping[Key, tuple[str, int]], cuts: Collection[int]) -> bool:
+    """Say whether the journal has the delivery as done; a power cut may have made it forget one that was."""
+    state, _ = journal.get(key, ("", 0))
+    return state == "done" or (not state and any(cut >= made[-1].life for cut in cuts))
+
+
+def _look_at_repeats(made: Sequence[Run], cuts: Collection[int], found: Findings) -> None:
+    """Count the runs that nobody asked for, and see that each was announced."""
+    for earlier, later in pairwise(made):
+        was_cut = any(earlier.life <= cut < later.life for cut in cuts)
+        if later.attempt <= earlier.attempt and not was_cut:
+            found.faults.append(f"attempt {later.attempt} of {later.key} after attempt {earlier.attempt}")
+        if earlier.answer == "retry" and later.attempt == earlier.attempt + 1:
+            continue
+        if earlier.life == later.life:
+            found.faults.append(f"{later.key} twice in one life")
+        found.repeats[earlier.life] += 1
+        found.forgotten += was_cut and later.attempt <= earlier.attempt
