@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "deliveries": "Look at deliveries; retry or discard dead letters.",
     "handlers": "Look at handlers, or start a new one.",
     "schema": "Print the JSON schema of the configuration.",
+    "audit": "Prove that no mail is missing.",
     "health": "Ask a running daemon how it is.",
 }
 
