@@ -22,6 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from postroom.simulator.entra.errors import EntraError
+from postroom.simulator.request_clock import now_in_tenant
 
 _TEXT = re.compile(rb'"(?:bodyPreview|subject)":\s*"')
 
@@ -46,7 +47,7 @@ class GraphAnswer:
         """Answer the error instead of serving the request."""
         request_id = str(uuid.uuid4())
         inner = {
-            "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+            "date": now_in_tenant(request).strftime("%Y-%m-%dT%H:%M:%S"),
             "request-id": request_id,
             "client-request-id": request.headers.get("client-request-id", request_id),
         }
@@ -66,7 +67,7 @@ class EntraAnswer:
     async def apply(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
         """Answer the refusal instead of serving the request."""
         error = EntraError(self.code)
-        body = error.body(datetime.now(UTC), host=f"{request.scheme}://{request.host}")
+        body = error.body(now_in_tenant(request), host=f"{request.scheme}://{request.host}")
         headers = {**_retry_after(self.retry_after), **self.headers}
         return web.json_response(body, status=error.status, headers=headers)
 
@@ -168,7 +169,7 @@ class ControlCharacters:
 
 
 def _retry_after(seconds: int | None, *, as_date: bool = False) -> dict[str, str]:
-    """Write the Retry-After header, if there is to be one."""
+    """Write the Retry-After header, if there is to be one; as a date it is the client's time, like the Date header."""
     if seconds is None:
         return {}
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)

@@ -23,6 +23,7 @@ from postroom.simulator.listen import bind, parse_place, reached_as
 from postroom.simulator.listeners import serve
 from postroom.simulator.profiles import Profile
 from postroom.simulator.record import Record
+from postroom.simulator.request_clock import TENANT_CLOCK
 from postroom.simulator.smtp import SmtpListener
 from postroom.simulator.state import StoredMessage, TenantState, UnknownMailbox
 from postroom.simulator.tls import LOOPBACK_NAMES, make_authority, server_context, write_private
@@ -180,6 +181,7 @@ class SimulatedTenant(TenantFacts):
         self.identity_header = secrets.token_hex(16)
         add_managed_identity(self.entra.directories[0], "machine", roles=self._roles)
         plain = web.Application(middlewares=[fault_middleware(self.faults)])
+        plain[TENANT_CLOCK] = self.state.now
         plain.add_routes(managed_identity_routes(self.entra, self.identity_header))
         sock = stack.enter_context(bind(place := parse_place(self._metadata)))
         await serve(stack, plain, sock, None)

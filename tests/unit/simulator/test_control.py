@@ -301,7 +301,7 @@ async def test_a_page_of_its_own_may_write(control, tenant):
 
 async def test_graphs_own_port_knows_nothing_of_control(control, tenant):
     async with control.client.get(f"{tenant.graph}/api/state") as answer:
-        assert answer.status == 404
+        assert (answer.status, (await answer.json())["error"]["message"]) == (400, "Invalid version.")
 
 
 async def test_without_the_option_there_is_no_control(tmp_path):

@@ -146,4 +146,4 @@ async def test_its_faults_are_those_of_the_plan(tenant, client):
 
 async def test_it_is_not_on_graphs_port(tenant, client):
     async with client.get(f"{tenant.graph}{METADATA_PATH}", headers=METADATA) as answer:
-        assert answer.status == 404
+        assert (answer.status, (await answer.json())["error"]["message"]) == (400, "Invalid version.")

@@ -28,13 +28,23 @@ REFUSALS: dict[int, Refusal] = {
     50059: Refusal(400, "invalid_request", "Nothing in the request tells which tenant is meant; name one in the URL."),
     50196: Refusal(400, "invalid_grant", "The server ended the operation: the client asks the same in a loop."),
     53003: Refusal(400, "invalid_grant", "Access has been blocked by Conditional Access policies."),
+    70002: Refusal(
+        401, "invalid_client", "The client is not supported for this feature: the simulated tenant signs in apps only."
+    ),
     70003: Refusal(400, "unsupported_grant_type", "The grant type '{value}' is not supported."),
     70011: Refusal(400, "invalid_scope", "The value '{value}' of 'scope' is not valid."),
     70025: Refusal(401, "invalid_client", "The application '{value}' has no federated identity credentials."),
     90002: Refusal(400, "invalid_request", "Tenant '{value}' not found. Check the tenant ID and the cloud."),
+    90015: Refusal(400, "invalid_request", "The query string, or a header, is too long."),
     90033: Refusal(503, "temporarily_unavailable", "A transient error has occurred. Try again."),
     90055: Refusal(429, "temporarily_unavailable", "The tenant sends too many requests and is throttled."),
     500011: Refusal(400, "invalid_resource", "The resource principal named {value} was not found in the tenant."),
+    500113: Refusal(
+        400,
+        "invalid_request",
+        "No reply address is registered for the application: the simulated tenant signs in apps only, by a POST of "
+        "their own credentials to the token endpoint.",
+    ),
     700016: Refusal(400, "unauthorized_client", "Application with identifier '{value}' was not found in the tenant."),
     700021: Refusal(401, "invalid_client", "The issuer or subject of the client assertion is not the 'client_id'."),
     700023: Refusal(401, "invalid_client", "The client assertion is meant for '{value}', not for this token endpoint."),
@@ -45,6 +55,7 @@ REFUSALS: dict[int, Refusal] = {
     700213: Refusal(401, "invalid_client", "No federated identity credential matches the subject '{value}'."),
     900023: Refusal(400, "invalid_request", "The tenant identifier '{value}' is neither a GUID nor a domain name."),
     900144: Refusal(400, "invalid_request", "The request body must contain the parameter '{value}'."),
+    900561: Refusal(400, "invalid_request", "The endpoint only accepts POST requests. Received a {value} request."),
     1002012: Refusal(400, "invalid_scope", "The scope '{value}' is not valid: client credentials ask for '/.default'."),
     7000112: Refusal(400, "unauthorized_client", "Application '{value}' is disabled."),
     7000215: Refusal(401, "invalid_client", "Invalid client secret provided for app '{value}'; send its value, no ID."),
@@ -52,6 +63,12 @@ REFUSALS: dict[int, Refusal] = {
         401, "invalid_client", "The request body must contain 'client_assertion' (a JWT bearer) or 'client_secret'."
     ),
     7000222: Refusal(401, "invalid_client", "The client secret keys provided for app '{value}' are expired."),
+    9002313: Refusal(
+        404,
+        "invalid_request",
+        "The request is invalid: there is nothing at '{value}'. The simulated tenant has the "
+        "v2.0 token endpoint, discovery and keys.",
+    ),
 }
 """Every refusal the simulated Entra knows, by AADSTS number."""
 

@@ -1,49 +1,27 @@
-"""HTTP in front of the simulated Entra: discovery, keys and the token endpoint."""
+"""HTTP in front of the simulated Entra: discovery, keys and the token endpoint; the rest is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from postroom.simulator.entra.answers import base, guarded
 from postroom.simulator.entra.errors import EntraError
-from postroom.simulator.entra.service import Entra, token_endpoint
-
-_NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
-_MULTI_TENANT = ("common", "organizations")
-
-_Handler = Callable[[web.Request], Awaitable[web.Response]]
+from postroom.simulator.entra.interactive import interactive_routes
+from postroom.simulator.entra.service import MULTI_TENANT, Entra, token_endpoint
 
 
 def entra_routes(entra: Entra) -> list[web.RouteDef]:
     """Return the routes of the login host, to be mounted at its root."""
     return [
-        web.get("/common/discovery/instance", _guard(entra, _instance)),
-        web.get("/{tenant}/v2.0/.well-known/openid-configuration", _guard(entra, _discovery)),
-        web.get("/{tenant}/discovery/v2.0/keys", _guard(entra, _keys)),
-        web.post("/{tenant}/oauth2/v2.0/token", _guard(entra, _token)),
+        web.get("/common/discovery/instance", guarded(entra, _instance)),
+        web.get("/{tenant}/v2.0/.well-known/openid-configuration", guarded(entra, _discovery)),
+        web.get("/{tenant}/discovery/v2.0/keys", guarded(entra, _keys)),
+        web.post("/{tenant}/oauth2/v2.0/token", guarded(entra, _token)),
+        *interactive_routes(entra),
     ]
-
-
-def _guard(entra: Entra, serve: Callable[[Entra, web.Request], Awaitable[dict[str, Any]]]) -> _Handler:
-    """Serve JSON, and turn an `EntraError` into its answer."""
-
-    async def handler(request: web.Request) -> web.Response:
-        try:
-            return web.json_response(await serve(entra, request), headers=_NO_STORE)
-        except EntraError as error:
-            correlation = request.headers.get("client-request-id", "")
-            body = error.body(entra.clock(), host=_base(request), correlation_id=correlation)
-            return web.json_response(body, status=error.status, headers=_NO_STORE)
-
-    return handler
-
-
-def _base(request: web.Request) -> str:
-    """Return the base URL as the client wrote it: MSAL insists that discovery answers under the name it asked."""
-    return f"{request.scheme}://{request.host}"
 
 
 async def _token(entra: Entra, request: web.Request) -> dict[str, Any]:
@@ -51,25 +29,27 @@ async def _token(entra: Entra, request: web.Request) -> dict[str, Any]:
     return entra.sign_in(
         request.match_info["tenant"],
         form,
-        base=_base(request),
+        base=base(request),
         authorization=request.headers.get("Authorization", ""),
     )
 
 
 async def _keys(entra: Entra, request: web.Request) -> dict[str, Any]:
-    if request.match_info["tenant"] not in _MULTI_TENANT:
+    if request.match_info["tenant"] not in MULTI_TENANT:
         entra.directory(request.match_info["tenant"])
     return {"keys": [{**entra.signer.jwk(), "issuer": f"{entra.login}/{{tenantid}}/v2.0"}]}
 
 
 async def _discovery(entra: Entra, request: web.Request) -> dict[str, Any]:
-    base, tenant = _base(request), request.match_info["tenant"]
-    root = f"{base}/{tenant}"
+    host, tenant = base(request), request.match_info["tenant"]
+    root = f"{host}/{tenant}"
     return {
-        "issuer": f"{base}/{_issuer_id(entra, tenant)}/v2.0",
-        "token_endpoint": token_endpoint(base, tenant),
+        "issuer": f"{host}/{_issuer_id(entra, tenant)}/v2.0",
+        "token_endpoint": token_endpoint(host, tenant),
         "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
         "device_authorization_endpoint": f"{root}/oauth2/v2.0/devicecode",
+        "userinfo_endpoint": f"{host}/oidc/userinfo",
+        "end_session_endpoint": f"{root}/oauth2/v2.0/logout",
         "jwks_uri": f"{root}/discovery/v2.0/keys",
         "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "response_types_supported": ["code"],
@@ -82,7 +62,7 @@ async def _discovery(entra: Entra, request: web.Request) -> dict[str, Any]:
 
 
 def _issuer_id(entra: Entra, tenant: str) -> str:
-    if tenant in _MULTI_TENANT:
+    if tenant in MULTI_TENANT:
         return "{tenantid}"
     try:
         return entra.directory(tenant).tenant_id
@@ -98,7 +78,7 @@ async def _instance(entra: Entra, request: web.Request) -> dict[str, Any]:
     _issuer_id(entra, tenant)
     host = request.host
     return {
-        "tenant_discovery_endpoint": f"{_base(request)}/{tenant}/v2.0/.well-known/openid-configuration",
+        "tenant_discovery_endpoint": f"{base(request)}/{tenant}/v2.0/.well-known/openid-configuration",
         "api-version": request.query.get("api-version", "1.1"),
         "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
     }

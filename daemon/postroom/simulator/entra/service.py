@@ -19,6 +19,9 @@ from postroom.simulator.entra.tokens import LONG_LIFETIME, BearerRefused, Grant,
 
 _TENANT_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
 
+MULTI_TENANT = ("common", "organizations")
+"""Names under which every tenant's people can sign in."""
+
 
 class Entra:
     """Tenants, trusted foreign issuers, and the key that signs access tokens.

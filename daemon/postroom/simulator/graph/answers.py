@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from postroom.simulator.graph.faults import GraphFault, as_fault
+from postroom.simulator.request_clock import now_in_tenant
 from postroom.simulator.state import StateError
 
 Before = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
@@ -94,7 +94,7 @@ def _as_fault(error: GraphFault | StateError | web.HTTPException) -> GraphFault:
 
 def _render(request: web.Request, fault: GraphFault, request_id: str, client_id: str) -> web.Response:
     """Write an error in the shape of Graph (GDC concepts/errors.md)."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    now = now_in_tenant(request).strftime("%Y-%m-%dT%H:%M:%S")
     inner = {"date": now, "request-id": request_id, "client-request-id": client_id}
     body = {"error": {"code": fault.code, "message": fault.message, "innerError": inner}}
     response = json_answer(request, body, status=fault.status)

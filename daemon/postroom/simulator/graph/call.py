@@ -119,8 +119,9 @@ class Call:
         text = await self.request.read()
         if not text:
             raise bad_request("Empty Payload. JSON content expected.")
+        typed = "Content-Type" in self.request.headers  # without it Graph reads no JSON (docs-contrib#6337)
         try:
-            body = json.loads(text)
+            body = json.loads(text) if typed else None
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
