@@ -77,6 +77,12 @@ class Metrics:
         self._reload.set(1)
         build = Gauge("postroom_build_info", "Always 1.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)
+        self._breaker = Gauge(
+            "postroom_breaker_open",
+            "1 while a handler's deliveries are held because different mails fail alike, 0 afterwards.",
+            ["handler"],
+            registry=registry,
+        )
         self._tally = Tally()
         registry.register(_TallyCollector(self._tally))
         registry.register(_HealthCollector(health, clock))
@@ -121,6 +127,10 @@ class Metrics:
     def token(self, tenant: str, expires_at: datetime) -> None:
         """Note when the tenant's token expires."""
         self._token_expiry.labels(tenant).set(expires_at.timestamp())
+
+    def breaker(self, handler: str, *, is_open: bool) -> None:
+        """Note whether a handler's deliveries are held."""
+        self._breaker.labels(handler).set(is_open)
 
     def reloaded(self, *, success: bool) -> None:
         """Note whether the last configuration read was taken into use."""
@@ -170,6 +180,16 @@ class _HealthCollector(Collector):
             freshness.add_metric(key, folder.age(now))
         yield freshness
         yield from self._accounts()
+        objective = GaugeMetricFamily(
+            "postroom_mailbox_freshness_objective_seconds",
+            "What the freshness of a watched folder may reach.",
+            labels=["mailbox", "folder"],
+        )
+        for key, folder in self._health.folders.items():
+            objective.add_metric(key, folder.limit)
+        yield objective
+        parked = sum(self._health.is_parked(mailbox) for mailbox in {mailbox for mailbox, _ in self._health.folders})
+        yield GaugeMetricFamily("postroom_mailboxes_parked", "Mailboxes that cannot be used as a whole now.", parked)
         yield GaugeMetricFamily("postroom_problems", "Subjects that do not work now.", len(self._health.troubles))
         yield GaugeMetricFamily(
             "postroom_dead_letters",

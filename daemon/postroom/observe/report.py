@@ -56,6 +56,7 @@ class Report:
             "configuration": self._configuration,
             "resync": self._resync,
             "retry": self._retry,
+            "breaker": self._breaker,
             "reconciled": self._reconciled,
             "fallback": self._fallback,
             "restored": self._restored,
@@ -216,6 +217,11 @@ class Report:
     def _forgotten(self, fields: dict[str, Any]) -> None:
         self.metrics.pruned("id", fields["messages"])
         self._tally("messages_forgotten", fields["messages"])
+
+    def _breaker(self, fields: dict[str, Any]) -> None:
+        """The operator hears of it by the problem of its handler."""
+        self.metrics.breaker(fields["handler"], is_open=fields["state"] == "open")
+        self.log.debug("breaker", **fields)
 
     def _say(self, name: str, fields: dict[str, Any]) -> None:
         level = self.log.error if name in ERRORS else self.log.warning if name in WARNINGS else self.log.info
