@@ -25,6 +25,7 @@ SECTIONS = {
     "LogSection": "`log`",
     "HandlerSection": "`handlers.NAME`",
     "RetrySection": "`handlers.NAME.retry`",
+    "BreakerSection": "`handlers.NAME.breaker`",
     "MailboxSection": "`mailboxes[]`",
     "RuleSection": "`mailboxes[].rules[]`",
     "WhenSection": "`mailboxes[].rules[].when`",
