@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ _UNSAFE = re.compile(
 )
 _EDGES = re.compile(r"^[\s.]+|[\s.]+$")
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS}
+_OPEN_FILES = Path("/proc/self/fd")
+_PLACING = threading.Lock()
 
 T = TypeVar("T")
 
@@ -76,8 +80,8 @@ async def save_once(directory: Path, name: str, pieces: AsyncIterator[bytes]) ->
 
     The file appears whole or not at all. When it is there already with the same content, that one is the result; when
     the name holds other content, ``name (2)`` to ``name (100)`` are used, then a name with a part of the content's
-    hash. So a repeat makes no second copy. Raises OSError. A kill may leave a ``.postroom-*.part`` file behind and,
-    without hard links, an empty file under the name.
+    hash. So a repeat makes no second copy. Raises OSError. Where the file system has no files without a name (FAT,
+    NFS), a kill may leave a ``.postroom-*.part`` file behind.
     """
     draft = _Draft(directory)
     try:
@@ -102,7 +106,7 @@ async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
 
 
 class _Draft:
-    """A file being written under a name that nobody looks at. Blocking."""
+    """A file being written, without a name where that can be, or under one that nobody looks at. Blocking."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -112,7 +116,12 @@ class _Draft:
 
     def open(self) -> None:
         make_directory(self.directory)
-        self.file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), "wb")
+        descriptor = _open_nameless(self.directory)
+        if descriptor is None:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        else:
+            self.path = _OPEN_FILES / str(descriptor)
+        self.file = os.fdopen(descriptor, "wb")
 
     def write(self, piece: bytes) -> None:
         assert self.file is not None
@@ -137,37 +146,61 @@ class _Draft:
         if self.file is not None:
             with contextlib.suppress(OSError):  # a full disk once more: `write` or `place` has said so
                 self.file.close()
-            self.path.unlink(missing_ok=True)
+            if self.path.parent != _OPEN_FILES:
+                self.path.unlink(missing_ok=True)
 
 
-def _claim(temporary: Path, path: Path, link: Callable[[Path, Path], None] = os.link) -> bool:
+def _open_nameless(directory: Path) -> int | None:
+    """Open a file that a kill takes with it (open(2), O_TMPFILE); None where there is no such thing."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    try:
+        descriptor = os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS_FILES:
+            raise
+        return None
+    if (_OPEN_FILES / str(descriptor)).exists():
+        return descriptor
+    os.close(descriptor)  # without /proc there is no way to give it a name
+    return None
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give the file a further name; raises FileExistsError. One without a name is followed to through /proc."""
+    if temporary.parent != _OPEN_FILES:
+        os.link(temporary, path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(temporary, path.name, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
+
+
+def _claim(temporary: Path, path: Path, link: Callable[[Path, Path], None] = _link) -> bool:
     """Make `path` the finished file unless it exists; False when it does."""
     try:
         link(temporary, path)
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
+        if error.errno not in _NO_HARD_LINKS or temporary.parent == _OPEN_FILES:
             raise
         return _claim_without_links(temporary, path)
     return True
 
 
 def _claim_without_links(temporary: Path, path: Path) -> bool:
-    """Reserve the name with an empty file, then replace it: for FAT, some network shares and the like.
+    """Look whether the name is free, then move the file there: for FAT, some network shares and the like.
 
-    A failure takes the reservation back; a kill between the two leaves the empty file behind.
+    One at a time in this process. An empty file that reserved the name would outlive a kill.
     """
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
-    except FileExistsError:
-        return False
-    try:
-        temporary.replace(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return True
+    with _PLACING:
+        if os.path.lexists(path):
+            return False
+        temporary.rename(path)
+        return True
 
 
 def make_directory(directory: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +63,7 @@ __all__ = [
     "MarkRead",
     "Message",
     "MoveTo",
+    "Once",
     "Options",
     "Outcome",
     "Reject",
@@ -165,6 +166,39 @@ class Log(Protocol):
         """Log what an operator must look at."""
 
 
+class Once:
+    """An effect that a delivery shall have once, by a key: awaited, or entered with ``async with``.
+
+    ::
+
+        if await context.once("mailed"):                   # recorded before: at most once
+            await mail_the_accountant()
+
+        async with context.once("mailed") as first:        # recorded when the block has ended well: at least once
+            if first:
+                await mail_the_accountant()
+
+    Nothing can make an effect outside of Postroom happen exactly once: when the process dies between the effect and its
+    record, the first form may have left it out, and the second makes it again, with the same `idempotency_key`.
+    """
+
+    def __init__(self, is_recorded: Callable[[], Awaitable[bool]], record: Callable[[], Awaitable[bool]]) -> None:
+        self._is_recorded = is_recorded
+        self._record = record
+        self._is_first = False
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        return self._record().__await__()
+
+    async def __aenter__(self) -> bool:
+        self._is_first = not await self._is_recorded()
+        return self._is_first
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None and self._is_first:
+            await self._record()
+
+
 class Context(Protocol):
     """What Postroom lends a handler for one attempt.
 
@@ -214,11 +248,8 @@ class Context(Protocol):
     def mime(self) -> AbstractAsyncContextManager[Path]:
         """Fetch the whole mail as MIME into a temporary file that lives as long as the `async with`."""
 
-    async def once(self, key: str) -> bool:
-        """Claim an effect for this delivery: True the first time, False when an earlier attempt claimed it.
-
-        Claim *after* an effect to remember it, or before to make it at most once.
-        """
+    def once(self, key: str) -> Once:
+        """Tell whether an effect is still to be made for this delivery, and record it: see `Once`."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

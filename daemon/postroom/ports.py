@@ -513,6 +513,9 @@ class Journal(Protocol):
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """Record an effect of a delivery; False when it was recorded before."""
 
+    async def has_effect(self, delivery: int, key: str) -> bool:
+        """Say whether an effect of a delivery was recorded."""
+
     async def state_get(self, handler: str, key: str) -> str | None:
         """Return a handler's stored JSON text."""
 

@@ -1234,3 +1234,12 @@ async def test_when_it_is_over_what_failed_meanwhile_is_due_and_what_waits_since
     later = NOW + timedelta(seconds=60)
     await bench.journal.release("archive", NOW + timedelta(seconds=10), later)
     assert [each.id for each in await bench.claim(later)] == [meanwhile.id]
+
+
+async def test_whether_an_effect_was_recorded_can_be_asked_without_recording_it(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")))
+    first, second = await bench.claim()
+    assert not await bench.journal.has_effect(first.id, "mailed")
+    assert await bench.journal.claim_effect(first.id, "mailed")
+    assert await bench.journal.has_effect(first.id, "mailed")
+    assert not await bench.journal.has_effect(second.id, "mailed")

@@ -235,3 +235,38 @@ def test_only_equal_content_is_the_same(left, right):
 def test_a_file_that_vanishes_is_not_the_same(tmp_path):
     (tmp_path / "one").write_bytes(b"x")
     assert not files._same_content(tmp_path / "one", tmp_path / "gone")
+
+
+def test_a_file_that_is_being_written_leaves_nothing_behind_when_the_process_is_killed(tmp_path):
+    draft = files._Draft(tmp_path)
+    draft.open()
+    if draft.path.parent != files._OPEN_FILES:
+        pytest.skip("this file system has no files without a name")
+    draft.write(b"half of it")
+    draft.file.close()  # as the system does it; nobody discards the draft
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", sorted(files._NO_NAMELESS_FILES))
+async def test_a_file_system_without_nameless_files_is_served_as_well(tmp_path, monkeypatch, code):
+    real = os.open
+
+    def refuse(path, flags, *mode, **where):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(code, os.strerror(code))
+        return real(path, flags, *mode, **where)
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    saved = await save_once(tmp_path, "a.txt", pieces(b"x"))
+    again = await save_once(tmp_path, "a.txt", pieces(b"x"))
+    assert (saved.new, again.new) == (True, False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+async def test_no_error_but_that_is_taken_for_a_missing_feature(tmp_path, monkeypatch):
+    def refuse(path, flags, *mode, **where):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    with pytest.raises(OSError, match="No space"):
+        await save_once(tmp_path, "a.txt", pieces(b"x"))

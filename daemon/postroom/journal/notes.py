@@ -11,12 +11,17 @@ from postroom.journal.tables import effects, handler_state
 
 def claim_effect(connection: Connection, delivery: int, key: str) -> bool:
     """See `ports.Journal.claim_effect`."""
-    mine = select(effects.c.key).where(effects.c.delivery_id == delivery, effects.c.key == key)
-    if connection.scalar(mine) is not None:
+    if has_effect(connection, delivery, key):
         return False
     connection.execute(insert(effects), {"delivery_id": delivery, "key": key})
     reach("effect.written")
     return True
+
+
+def has_effect(connection: Connection, delivery: int, key: str) -> bool:
+    """See `ports.Journal.has_effect`."""
+    mine = select(effects.c.key).where(effects.c.delivery_id == delivery, effects.c.key == key)
+    return connection.scalar(mine) is not None
 
 
 def get_state(connection: Connection, handler: str, key: str) -> str | None:

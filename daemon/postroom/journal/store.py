@@ -178,6 +178,10 @@ class SqlJournal:
         reach("effect.committed")
         return is_first
 
+    async def has_effect(self, delivery: int, key: str) -> bool:
+        """See `ports.Journal.has_effect`."""
+        return await self.database.read(notes.has_effect, delivery, key)
+
     async def state_get(self, handler: str, key: str) -> str | None:
         """See `ports.Journal.state_get`."""
         return await self.database.read(notes.get_state, handler, key)

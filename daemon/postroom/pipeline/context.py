@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from postroom.model import Body, Delivery
-from postroom.plugin import Attachment, Log, State
+from postroom.plugin import Attachment, Log, Once, State
 from postroom.ports import Clock, Journal, Mail
 
 
@@ -118,6 +118,7 @@ class AttemptContext:
         finally:
             await asyncio.to_thread(directory.cleanup)
 
-    async def once(self, key: str) -> bool:
-        """Claim an effect for this delivery: True the first time."""
-        return await self._journal.claim_effect(self._delivery.id, key)
+    def once(self, key: str) -> Once:
+        """Tell whether an effect is still to be made for this delivery, and record it."""
+        effect = (self._delivery.id, key)
+        return Once(lambda: self._journal.has_effect(*effect), lambda: self._journal.claim_effect(*effect))

@@ -14,6 +14,7 @@ Names in `__all__` keep their meaning within a major version. Nothing here impor
 from postroom.testing.clock import ManualClock
 from postroom.testing.context import FakeContext
 from postroom.testing.contract import HandlerContract
+from postroom.testing.crashes import repeat_at_every_crash
 from postroom.testing.loading import load_handler
 from postroom.testing.mail import make_attachment, make_message, make_mime
 from postroom.testing.running import run_handler
@@ -26,5 +27,6 @@ __all__ = [
     "make_attachment",
     "make_message",
     "make_mime",
+    "repeat_at_every_crash",
     "run_handler",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
-from postroom.plugin import Attachment, Body, Log, Message, State
+from postroom.plugin import Attachment, Body, Log, Message, Once, State
 from postroom.testing.clock import ManualClock
 from postroom.testing.mail import make_message, make_mime
 
@@ -71,7 +71,7 @@ class FakeContext:
         raw: The mail as MIME; made from the message, the text and the files when None.
         stalls: Everything fetched hangs for ever, and `stalled` is set: to test how cancelling goes.
         logged: What was written to `log`, as (level, event, fields).
-        claimed: What `once` has been asked for.
+        claimed: The effects that `once` has recorded.
     """
 
     message: Message = field(default_factory=make_message)
@@ -148,11 +148,18 @@ class FakeContext:
             path.write_bytes(raw)
             yield path
 
-    async def once(self, key: str) -> bool:
-        """Claim an effect: True the first time."""
-        first = key not in self.claimed
-        self.claimed.add(key)
-        return first
+    def once(self, key: str) -> Once:
+        """Tell whether an effect is still to be made, and record it in `claimed`."""
+
+        async def is_recorded() -> bool:
+            return key in self.claimed
+
+        async def record() -> bool:
+            first = key not in self.claimed
+            self.claimed.add(key)
+            return first
+
+        return Once(is_recorded, record)
 
     async def _fetch(self) -> None:
         if self.stalls:

@@ -84,3 +84,29 @@ async def test_state_is_kept_for_each_configured_handler(journal, folder, clock,
 
     assert await state("erp").get("seen") == {"count": 3}
     assert await state("log").get("seen") is None
+
+
+@pytest.fixture
+async def effect(journal, folder, mail, clock):
+    """Return a way to ask for an effect of one delivery, each time in an attempt of its own."""
+    await deliver(journal, folder, clock, "erp")
+    [claimed] = await journal.turn([], {"erp": 1}, clock.now(), lambda _: [])
+
+    def once(key):
+        return AttemptContext(claimed, mail=mail, journal=journal, clock=clock, http=None, bind_log=None).once(key)
+
+    return once
+
+
+async def test_an_effect_entered_is_recorded_when_the_block_has_ended_well(effect):
+    with pytest.raises(ZeroDivisionError):
+        async with effect("a") as first:
+            assert first
+            raise ZeroDivisionError
+    async with effect("a") as first:
+        assert first
+        async with effect("a") as inner:
+            assert inner
+    async with effect("a") as first:
+        assert not first
+    assert not await effect("a")

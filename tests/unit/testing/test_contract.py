@@ -1,6 +1,7 @@
 """A contract that nobody can break is none: each rule is broken here once."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from pydantic import ConfigDict
@@ -49,6 +50,14 @@ class Growing(Handler[Where]):
     def _grow(self):
         with open(f"{self.options.directory}/log", "a") as file:  # noqa: PTH123 - the option is text here
             file.write("x")
+
+
+class Hasty(Handler[Where]):
+    """Record an effect before it is made, and so lose it."""
+
+    async def handle(self, message, context):
+        if await context.once("noted"):
+            await asyncio.to_thread((Path(self.options.directory) / "note").write_text, "x")
 
 
 class Stubborn(Handler[Where]):
@@ -107,6 +116,7 @@ RULES = {
     "test_its_options_make_a_schema": Untyped,
     "test_its_outcome_is_legal": Lying,
     "test_a_second_run_does_no_harm": Growing,
+    "test_it_may_be_cut_off_anywhere": Hasty,
     "test_it_can_be_cancelled": Stubborn,
     "test_it_opens_and_closes": Fragile,
 }
