@@ -1,0 +1,233 @@
+"""What may go wrong between a mailbox and the journal, each by its name: in the end nothing is unaccounted for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from postroom.cli.accounts import Accounts, Period
+from postroom.cli.audit import verdict
+from postroom.errors import ExitCode
+from postroom.journal import JournalViews
+from postroom.pipeline import mode, rounds
+from postroom.simulator.effects import GraphAnswer
+from postroom.simulator.faults import Fault
+from postroom.simulator.state import delta as simulated_delta
+from support.daemon import MAILBOX, mail
+
+CONFIG = f"""
+mailboxes:
+  - address: {MAILBOX}
+    folders: [Inbox, Bills]
+    poll: 1s
+    start: all
+    rules: [{{name: all, handle: [log]}}]
+"""
+DELTA = "*/delta*"
+EVER = Period(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(rounds, "LONGEST_BACK_OFF", 1.0)
+
+
+@pytest.fixture
+def mailbox(tenant):
+    """The mailbox, with a second folder that is watched."""
+    mailbox = tenant.state.mailbox(MAILBOX)
+    mailbox.create_folder("Bills")
+    return mailbox
+
+
+@pytest.fixture
+def comparing(daemon, mailbox):
+    """Run a daemon that compares each folder with Graph's listing after every round."""
+
+    @asynccontextmanager
+    async def start(text=CONFIG):
+        async with daemon(text) as running:
+            running.app.reconciler.every = 0.0
+            yield running
+
+    return start
+
+
+def arrive(tenant, count, subject="mail", **fields):
+    """Deliver so many mails to the Inbox."""
+    return [tenant.state.deliver_mime(MAILBOX, mail(f"{subject} {number}"), **fields) for number in range(count)]
+
+
+def told(running, name):
+    """Return the lines of the log about an event."""
+    lines = map(json.loads, running.log.getvalue().splitlines())
+    return [line for line in lines if line["event"] == name]
+
+
+async def compared(running):
+    """Wait until each folder has been compared once more."""
+    before = len(told(running, "reconciled"))
+
+    async def done():
+        folders = {line["folder"] for line in told(running, "reconciled")[before:]}
+        return folders == {"Inbox", "Bills"}
+
+    await running.until(done, "one more comparison of each folder")
+
+
+async def audit(running):
+    """Do what `postroom audit` does."""
+    await running.app.chores.count()  # has the journal know of rounds that brought nothing
+    views = JournalViews(running.app.journal)
+    return await Accounts(views, lambda: None).audit(running.app.config, {MAILBOX: ("Inbox", "Bills")}, EVER)
+
+
+async def nothing_is_unaccounted(running):
+    """Compare once more; then the gauge is 0 and the audit finds each message that Graph lists in the journal."""
+    await compared(running)
+    found = await audit(running)
+    assert verdict(found) == ExitCode.OK
+    assert all(each.seen == each.journalled for each in found)
+    assert set(running.app.report.health.unaccounted.values()) == {0}
+    assert (
+        b'postroom_unaccounted_messages{mailbox="' + MAILBOX.encode() + b'"} 0.0' in running.app.report.metrics.render()
+    )
+
+
+async def test_410_in_mid_round(comparing, tenant):
+    arrive(tenant, 130)
+    tenant.faults.add(Fault(GraphAnswer(410, "SyncStateNotFound"), path=DELTA, after=3))
+    async with comparing() as running:
+        await running.until_counts(messages=130, deliveries_done=130)
+        assert len(told(running, "resync")) == 1
+        await nothing_is_unaccounted(running)
+
+
+async def test_a_loss_of_three_generations(comparing, tenant, tmp_path):
+    """A journal from a backup has a link that Graph has moved on from: it keeps the newest three."""
+    arrive(tenant, 3)
+    async with comparing() as running:
+        await running.until_counts(messages=3, deliveries_done=3)
+    shutil.copy(tmp_path / "journal.db", tmp_path / "backup.db")
+    async with comparing() as running:
+        for number in range(4):
+            arrive(tenant, 1, f"later {number}")
+            await running.until_counts(messages=4 + number, deliveries_done=4 + number)
+    shutil.copy(tmp_path / "backup.db", tmp_path / "journal.db")
+    arrive(tenant, 2, "last")
+    async with comparing() as running:
+        await running.until_counts(messages=9, deliveries_done=9)
+        assert [line["code"] for line in told(running, "resync")] == ["SyncStateNotFound"]
+        await nothing_is_unaccounted(running)
+
+
+async def test_a_move_away_and_back_between_two_rounds(comparing, tenant, mailbox):
+    tenant.weather.disturb({"move_hole": True})
+    elsewhere = mailbox.create_folder("Elsewhere")
+    async with comparing() as running:
+        arrive(tenant, 1)
+        await running.until_counts(messages=1)
+        [moved] = arrive(tenant, 1, "moved")
+        mailbox.move(moved, elsewhere)
+        mailbox.move(moved, mailbox.folder("inbox"))
+        await running.until_counts(messages=2, deliveries_done=2)
+        assert tenant.state.nuisance.struck["move_hole"]
+        [line] = [line for line in told(running, "reconciled") if line["missing"]]
+        assert (line["level"], line["healed"], line["unaccounted"], len(line["messages"])) == ("warning", 1, 0, 1)
+        await nothing_is_unaccounted(running)
+
+
+async def test_a_move_to_another_watched_folder_and_back_delivers_nothing_twice(comparing, tenant, mailbox):
+    tenant.weather.disturb({"move_hole": True})
+    inbox, bills = mailbox.folder("inbox"), next(each for each in mailbox.folders if each.display_name == "Bills")
+    async with comparing() as running:
+        [moved] = arrive(tenant, 1, "moved")
+        await running.until_counts(messages=1, deliveries_done=1)
+        mailbox.move(moved, bills)
+        await compared(running)
+        mailbox.move(moved, inbox)
+        mailbox.move(moved, bills)
+        mailbox.move(moved, inbox)
+        await compared(running)
+        await nothing_is_unaccounted(running)
+        assert (await running.counts())["deliveries.done"] == 1
+
+
+async def test_duplicates(comparing, tenant):
+    tenant.weather.disturb({"duplicate": 1.0, "replay": 1.0, "noise": 1.0})
+    arrive(tenant, 60)
+    async with comparing() as running:
+        await running.until_counts(messages=60, deliveries_done=60)
+        arrive(tenant, 5, "later")
+        await running.until_counts(messages=65, deliveries_done=65)
+        assert {"duplicate", "replay", "noise"} <= set(tenant.state.nuisance.struck)
+        await nothing_is_unaccounted(running)
+        assert (await running.counts())["deliveries.done"] == 65
+
+
+async def test_the_cap_of_a_filtered_round(comparing, tenant, monkeypatch):
+    """Graph ends a filtered first round in silence after 5,000; no round asks for a filter, not with a start either."""
+    monkeypatch.setattr(simulated_delta, "FILTERED_LIMIT", 20)
+    now = datetime.now(UTC)
+    arrive(tenant, 70, received_at=now - timedelta(hours=2))
+    async with comparing(CONFIG.replace("start: all", f"start: {(now - timedelta(hours=3)).isoformat()}")) as running:
+        await running.until_counts(messages=70, deliveries_done=70)
+        await nothing_is_unaccounted(running)
+
+
+async def test_a_full_mailbox(comparing, tenant, mailbox, monkeypatch):
+    monkeypatch.setattr(mode, "DELTA_RETRY", 0.5)
+    arrive(tenant, 5)
+    mailbox.full = True
+    async with comparing() as running:
+        await running.until_counts(messages=5, deliveries_done=5)
+        arrive(tenant, 5, "while full")
+        await running.until_counts(messages=10, deliveries_done=10)
+        health = running.app.report.health
+        assert (health.status(), set(health.modes.values())) == ("degraded", {"listing"})
+        await nothing_is_unaccounted(running)
+
+        mailbox.full = False
+        await running.until(in_mode(running, "delta"), "delta again")
+        arrive(tenant, 1, "after")
+        await running.until_counts(messages=11, deliveries_done=11)
+        assert (len(told(running, "fallback")), len(told(running, "restored"))) == (2, 2)  # once for each folder
+        assert health.status() == "ok"
+        await nothing_is_unaccounted(running)
+
+
+async def test_a_delta_that_fails_while_all_else_works(comparing, tenant, monkeypatch):
+    monkeypatch.setattr(mode, "DELTA_RETRY", 0.5)
+    async with comparing() as running:
+        arrive(tenant, 3)
+        await running.until_counts(messages=3, deliveries_done=3)
+        broken = tenant.faults.add(Fault(GraphAnswer(504, "GatewayTimeout", retry_after=0), path=DELTA, count=None))
+        arrive(tenant, 3, "meanwhile")
+        await running.until_counts(messages=6, deliveries_done=6)
+        await nothing_is_unaccounted(running)
+
+        tenant.faults.remove(broken.id)
+        await running.until(in_mode(running, "delta"), "delta again")
+        arrive(tenant, 1, "after")
+        await running.until_counts(messages=7, deliveries_done=7)
+        await nothing_is_unaccounted(running)
+
+
+def in_mode(running, name):
+    async def holds():
+        return set(running.app.report.health.modes.values()) == {name}
+
+    return holds
+
+
+async def test_late_mail_and_lost_links_all_the_time(comparing, tenant):
+    tenant.weather.disturb({"late": 0.5, "late_seconds": (0.2, 0.8), "forget": 0.2, "reset": 0.2, "empty_page": 0.2})
+    async with comparing() as running:
+        for number in range(5):
+            arrive(tenant, 6, f"batch {number}")
+            await running.until_counts(messages=6 * (number + 1), deliveries_done=6 * (number + 1))
+        await nothing_is_unaccounted(running)
