@@ -16,6 +16,7 @@ from postroom.chores import Chores
 from postroom.config import Config
 from postroom.errors import ConfigError, JournalError, PostroomError
 from postroom.failpoints import reach
+from postroom.freshness import FreshnessWatch
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
 from postroom.observe.log import compact
@@ -23,8 +24,9 @@ from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.pipeline.reconcile import Reconciler
 from postroom.pipeline.retention import Retention, interval
-from postroom.pipeline.rounds import Rounds
+from postroom.pipeline.rounds import PROGRESS, Rounds
 from postroom.plugin import Log
 from postroom.ports import Clock
 from postroom.schedule import Schedule
@@ -37,7 +39,7 @@ ROOM_IS_WELL = 30.0
 """Seconds a room must run after a defect before its problem counts as over."""
 
 ROUNDS_WITHIN = 900.0
-"""Seconds within which some round must end, whatever the intervals, or the watchdog is not fed."""
+"""Seconds within which rooms must make progress, or the watchdog is not fed; nothing to do is progress too."""
 
 LAST_MOMENT = 1.0
 """Seconds that what was cut off at a stop is given to notice it."""
@@ -57,6 +59,7 @@ class App:
         self.report = report
         self.journal: SqlJournal
         self.rounds: Rounds
+        self.reconciler: Reconciler
         self.dispatcher: Dispatcher
         self.actor: Actor
         self.chores: Chores
@@ -100,6 +103,8 @@ class App:
         await self._open_console()
         self._schedule.every(TICK, "poll", self._tick)
         self.chores.add_to(self._schedule)
+        freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
+        self._schedule.every(5.0, "freshness", freshness.look)
         self._keep(self._generation)
         self._schedule.start()
         self.report.event(
@@ -111,7 +116,9 @@ class App:
     def _open_rooms(self) -> None:
         journal, clock, report = self.journal, self._clock, self.report
         desk = self._generation.desk
-        self.rounds = Rounds(journal=journal, clock=clock, report=report)
+        every, window = self.config.reconcile.every, self.config.reconcile.window
+        self.reconciler = Reconciler(journal=journal, clock=clock, report=report, every=every, window=window)
+        self.rounds = Rounds(journal=journal, clock=clock, report=report, ended=self.reconciler.round_ended)
         self.chores.walked = self.rounds.walked
         self.retention = Retention(journal=journal, clock=clock, report=report)
         self.actor = Actor(desk, journal=journal, clock=clock, report=report)
@@ -166,8 +173,11 @@ class App:
             generation, journal=self.journal, clock=self._clock, report=self.report, dispatcher=self.dispatcher
         )
         health = self.report.health
-        health.watch({(each.folder.mailbox, each.folder.name): max(5 * poll, 60.0) for each, poll in found})
-        health.expect("rounds", max([ROUNDS_WITHIN, *(2 * poll for _, poll in found)]))
+        health.watch(
+            {(each.address, name): each.freshness for each in generation.config.mailboxes for name in each.folders}
+        )
+        health.expect(PROGRESS, ROUNDS_WITHIN)
+        self.reconciler.replace(each.poller for each in found)
         self.rounds.replace(found)
 
     def _say_what_is_watched(self) -> None:
@@ -227,6 +237,7 @@ class App:
         for connection in new.connections.values():
             connection.client.budgets.limit(config.limits.in_flight, config.limits.requests)
         self.config, self._generation = config, new
+        self.reconciler.every, self.reconciler.window = config.reconcile.every, config.reconcile.window
         self.dispatcher.desk = self.actor.desk = new.desk
         self.chores.connections = new.connections
         self._keep(new)
@@ -241,6 +252,7 @@ class App:
         """Let the rounds under way end, then watch the new folders, or go on with the old ones if that fails."""
         try:
             reach("reload.draining")
+            await self.reconciler.stop()
             await self.rounds.stop(self.config.limits.drain)
             reach("reload.drained")
             await self._watch(new)
@@ -272,6 +284,7 @@ class App:
         self._notifier.stopping("letting deliveries finish")
         self._schedule.stop()
         reach("stop.draining")
+        await self.reconciler.stop()
         await asyncio.gather(self.rounds.stop(limit), self.dispatcher.stop(limit), self.actor.stop(limit))
         await self._end_rooms(limit)
         reach("stop.drained")

@@ -18,6 +18,7 @@ from postroom.graph.token import TokenSource
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.rounds import Watch
 from postroom.ports import Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
 
@@ -141,8 +142,8 @@ def _words(error: Exception) -> str:
 
 async def pollers(
     generation: Generation, *, journal: Journal, clock: Clock, report: Report, dispatcher: Dispatcher
-) -> list[tuple[FolderPoller, float]]:
-    """Return a poller for each watched folder, continuing from its stored link, with its interval in seconds."""
+) -> list[Watch]:
+    """Return what to watch: a poller for each folder, continuing from its stored link."""
     now = clock.now()
     config = generation.config
     specs = [
@@ -152,7 +153,7 @@ async def pollers(
     ]
     stored = {(each.mailbox, each.name): each for each in await journal.adopt(specs, now)}
     return [
-        (
+        Watch(
             FolderPoller(
                 stored[mailbox.address, folder],
                 mailbox.rules,
@@ -165,6 +166,7 @@ async def pollers(
                 dispatcher=dispatcher,
             ),
             mailbox.poll,
+            mailbox.tenant,
         )
         for mailbox in config.mailboxes
         for folder in mailbox.folders

@@ -33,7 +33,7 @@ def watched(tmp_path):
         generation = await build(config, {}, clock=clock, report=notes)
         try:
             made = await pollers(generation, journal=journal, clock=clock, report=notes, dispatcher=None)
-            [folder] = [poller.folder for poller, _ in made]
+            [folder] = [each.poller.folder for each in made]
             if folder.link is None:
                 await journal.commit_page(PageCommit(folder.key, [], "D1", "round", clock.now()))
             return folder

@@ -67,7 +67,7 @@ class Unanswered(PostroomError):
     exit_code = ExitCode.UNAVAILABLE
 
 
-FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale")
+FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale", "parked")
 
 
 def _show(snapshot: dict[str, Any]) -> None:

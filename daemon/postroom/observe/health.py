@@ -18,7 +18,7 @@ Status = Literal["ok", "degraded", "failing"]
 Phase = Literal["starting", "running", "stopping"]
 Severity = Literal["error", "warning"]
 
-OF_A_FOLDER = ("mailbox", "mode", "reconcile")
+OF_A_FOLDER = ("mailbox", "mode", "reconcile", "freshness")
 """Subjects (their first word) of which each watched folder has its own."""
 
 VITAL = frozenset({"journal"})
@@ -78,6 +78,7 @@ class Health:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._expected: dict[str, _Expectation] = {}
+        self._mailboxes: set[str] = set()
         self._started_at = clock.now()
         self.phase: Phase = "starting"
         self.troubles: dict[str, Trouble] = {}
@@ -91,6 +92,9 @@ class Health:
         now = self._clock.monotonic()
         gone = self.folders.keys() - folders.keys()
         self.forget([f"{what} {mailbox}/{folder}" for mailbox, folder in gone for what in OF_A_FOLDER])
+        mailboxes = {mailbox for mailbox, _ in folders}
+        self.forget([f"mailbox {mailbox}" for mailbox in self._mailboxes - mailboxes])
+        self._mailboxes = mailboxes
         for key in gone:
             self.modes.pop(key, None)
             self.unaccounted.pop(key, None)
@@ -127,6 +131,10 @@ class Health:
             fields=clean({**more, **fields}),
             severity=severity,
         )
+        if before is None and (mailbox := subject.removeprefix("mailbox ")) in self._mailboxes:
+            # One cause is one problem: those of its folders are over.
+            within = (f"mailbox {mailbox}/", f"freshness {mailbox}/")
+            self.forget([each for each in self.troubles if each.startswith(within)])
         self.troubles[subject] = trouble
         self.progress(subject)
         return trouble
@@ -162,6 +170,10 @@ class Health:
         """Say whether the watchdog may be fed at `now` (monotonic seconds)."""
         return not self.stuck(now)
 
+    def is_parked(self, mailbox: str) -> bool:
+        """Say whether a mailbox has a problem as a whole: none of its folders is walked then."""
+        return f"mailbox {mailbox}" in self.troubles
+
     def stale(self, now: float) -> list[tuple[str, str]]:
         """Name the watched folders whose last finished round is too long ago."""
         return [key for key, freshness in self.folders.items() if freshness.age(now) > freshness.limit]
@@ -194,6 +206,7 @@ class Health:
             **_folder(key, freshness, now),
             "mode": self.modes.get(key),
             "unaccounted": self.unaccounted.get(key, 0),
+            "parked": self.is_parked(key[0]),
         }
 
 

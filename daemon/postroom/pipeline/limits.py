@@ -1,4 +1,4 @@
-"""Time limits, and telling our own stop from somebody else's cancellation."""
+"""Time limits, how they are spelt, and telling our own stop from somebody else's cancellation."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ async def within(seconds: float, doing: str, mailbox: str) -> AsyncIterator[None
             remedy="It is tried again later; nothing is lost.",
             mailbox=mailbox,
         ) from error
+
+
+def spell(seconds: float) -> str:
+    """Say how long that is: ``45 s``, ``2.5 min``, ``7 min``, ``3 h``."""
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds:.0f} s"

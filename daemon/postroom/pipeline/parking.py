@@ -100,7 +100,7 @@ class Parking:
         if not error.parks and not error.temporary:
             self.answered(mailbox)
             return None
-        if parked.probe in {folder, None}:
+        if parked.probe == folder:
             kept = error if error.parks else parked.error
             self._park(mailbox, kept, probe_wait(kept, parked.wait))
         return self._parked[mailbox]

@@ -123,3 +123,15 @@ def test_dead_letters_are_noticed_without_making_the_daemon_ill(health, dead, wo
     assert [notice["what"] for notice in snapshot["notices"]] == words
     assert all("postroom deliveries list --dead" in notice["what_to_do"] for notice in snapshot["notices"])
     assert snapshot["status"] == "ok"
+
+
+def test_what_a_mailbox_suffers_as_a_whole_takes_the_place_of_what_its_folders_do(health):
+    health.watch({("a@b", "Inbox"): 60.0, ("a@b", "Inbox/Bills"): 60.0, ("c@d", "Inbox"): 60.0})
+    for subject in ("mailbox a@b/Inbox/Bills", "mailbox a@b/Inbox", "freshness a@b/Inbox", "mailbox c@d/Inbox"):
+        health.problem(subject, "It fails.", {})
+    assert len(health.troubles) == 4, "a folder is not within another one"
+    health.problem("mailbox a@b", "It is parked.", {})
+    assert set(health.troubles) == {"mailbox a@b", "mailbox c@d/Inbox"}
+    assert [each["parked"] for each in health.snapshot()["mailboxes"]] == [True, True, False]
+    health.watch({("c@d", "Inbox"): 60.0})
+    assert set(health.troubles) == {"mailbox c@d/Inbox"}

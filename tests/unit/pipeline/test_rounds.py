@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.errors import JournalError, Throttled, Unavailable
-from postroom.pipeline.rounds import LONGEST_BACK_OFF, LONGEST_PARK, Rounds, after_failure, next_due
+from postroom.errors import JournalError, NotFound, Throttled, Unavailable
+from postroom.pipeline.lanes import Lanes
+from postroom.pipeline.rounds import (
+    LONG,
+    LONGEST_BACK_OFF,
+    LONGEST_PARK,
+    STUCK,
+    Due,
+    Rounds,
+    Watch,
+    after_failure,
+    next_due,
+)
 from postroom.pipeline.walk import RoundResult
 from postroom.ports import WatchedFolder
 from support.pipeline import MAILBOX, until
@@ -55,11 +68,12 @@ def test_waits_double_and_retry_after_is_honoured():
 class Poller:
     """A folder poller whose rounds do as the test says."""
 
-    def __init__(self, name="Inbox", work=None):
-        self.folder = WatchedFolder(1, MAILBOX, name)
-        self.subject = f"mailbox {MAILBOX}/{name}"
+    def __init__(self, name="Inbox", work=None, mailbox=MAILBOX):
+        self.folder = WatchedFolder(1, mailbox, name)
+        self.subject = f"mailbox {mailbox}/{name}"
         self.work = work
         self.rounds = 0
+        self.steps = 0
         self.under_way = 0
         self.finishing = asyncio.Event()
 
@@ -79,7 +93,7 @@ class Poller:
 
 @pytest.fixture
 async def rounds(clock, notes, journal, folder):
-    rounds = Rounds(journal=journal, clock=clock, report=notes, at_once=3)
+    rounds = Rounds(journal=journal, clock=clock, report=notes, lanes=Lanes(brisk=3, slow=2, per_mailbox=9))
     yield rounds
     await rounds.stop(0)
 
@@ -93,7 +107,7 @@ async def tick(rounds, clock, seconds=0.0):
 
 async def test_a_folder_is_walked_at_once_and_then_at_its_interval(rounds, clock, notes):
     poller = Poller()
-    rounds.replace([(poller, 30.0)])
+    rounds.replace([Watch(poller, 30.0)])
     await tick(rounds, clock)
     assert poller.rounds == 1
 
@@ -102,11 +116,11 @@ async def test_a_folder_is_walked_at_once_and_then_at_its_interval(rounds, clock
 
     assert poller.rounds in {4, 5}
     assert notes.named("round")[0]["fresh"] == 2
-    assert notes.fed["rounds"] == poller.rounds
+    assert notes.fed["rounds"] >= poller.rounds
 
 
 async def test_a_round_that_ended_is_remembered_until_the_journal_has_heard_of_it(rounds, clock):
-    rounds.replace([(Poller(), 30.0)])
+    rounds.replace([Watch(Poller(), 30.0)])
     await tick(rounds, clock)
     assert rounds.walked == {1: clock.now()}
 
@@ -115,7 +129,7 @@ async def test_a_round_that_failed_is_no_walk(rounds, clock):
     async def fail(_):
         raise Unavailable("Down.", status=503)
 
-    rounds.replace([(Poller(work=fail), 30.0)])
+    rounds.replace([Watch(Poller(work=fail), 30.0)])
     await tick(rounds, clock)
     assert rounds.walked == {}
 
@@ -123,7 +137,7 @@ async def test_a_round_that_failed_is_no_walk(rounds, clock):
 async def test_a_round_never_overlaps_itself(rounds, clock):
     release = asyncio.Event()
     poller = Poller(work=lambda _: release.wait())
-    rounds.replace([(poller, 1.0)])
+    rounds.replace([Watch(poller, 1.0)])
     for _ in range(10):
         await tick(rounds, clock, 5.0)
     assert (poller.rounds, poller.under_way) == (1, 1)
@@ -137,9 +151,9 @@ async def test_a_round_never_overlaps_itself(rounds, clock):
 async def test_a_folder_that_is_watched_anew_waits_for_its_round_under_way(rounds, clock):
     release = asyncio.Event()
     old, new = Poller(work=lambda _: release.wait()), Poller()
-    rounds.replace([(old, 1.0)])
+    rounds.replace([Watch(old, 1.0)])
     await tick(rounds, clock)
-    rounds.replace([(new, 1.0)])
+    rounds.replace([Watch(new, 1.0)])
     await tick(rounds, clock, 5.0)
     assert new.rounds == 0
 
@@ -152,7 +166,7 @@ async def test_a_folder_that_is_watched_anew_waits_for_its_round_under_way(round
 async def test_no_more_rounds_run_together_than_may(rounds, clock):
     release = asyncio.Event()
     pollers = [Poller(f"Inbox/{number}", lambda _: release.wait()) for number in range(7)]
-    rounds.replace([(poller, 30.0) for poller in pollers])
+    rounds.replace([Watch(poller, 30.0) for poller in pollers])
 
     await tick(rounds, clock, 1.0)
     assert sum(poller.under_way for poller in pollers) == 3
@@ -166,7 +180,7 @@ async def test_a_failed_round_is_reported_kept_and_tried_again_later(rounds, clo
         raise Unavailable("Down.", status=503)
 
     poller = Poller(work=fail)
-    rounds.replace([(poller, 30.0)])
+    rounds.replace([Watch(poller, 30.0)])
     await tick(rounds, clock)
     await until(lambda: journal.calls["folder_failed"] == 1 and not rounds._running)
 
@@ -183,7 +197,7 @@ async def test_a_folder_that_works_again_says_so_and_keeps_its_interval(rounds, 
             raise Throttled("Wait.", retry_after=5.0)
 
     poller = Poller(work=fail_twice)
-    rounds.replace([(poller, 10.0)])
+    rounds.replace([Watch(poller, 10.0)])
     for _ in range(60):
         await tick(rounds, clock, 1.0)
         await until(lambda: not rounds._running)
@@ -200,7 +214,7 @@ async def test_no_error_ends_the_polling_of_a_folder(rounds, clock, notes, error
         raise error
 
     poller = Poller(work=fail)
-    rounds.replace([(poller, 1.0)])
+    rounds.replace([Watch(poller, 1.0)])
     for _ in range(20):
         await tick(rounds, clock, 1.0)
         await until(lambda: not rounds._running)
@@ -215,7 +229,7 @@ async def test_not_even_a_journal_that_fails_to_note_the_failure_does(rounds, cl
 
     journal.failures["folder_failed"].extend([JournalError("The disk is full."), RuntimeError("a defect")])
     poller = Poller(work=fail)
-    rounds.replace([(poller, 1.0)])
+    rounds.replace([Watch(poller, 1.0)])
     quiet = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: quiet.append(context))
     for _ in range(20):
@@ -233,7 +247,7 @@ async def test_stopping_lets_a_round_finish_its_page(rounds, clock):
         await poller.finishing.wait()
         ended.append(1)
 
-    rounds.replace([(Poller(work=page_by_page), 30.0)])
+    rounds.replace([Watch(Poller(work=page_by_page), 30.0)])
     await tick(rounds, clock)
     await rounds.stop(5)
 
@@ -242,7 +256,7 @@ async def test_stopping_lets_a_round_finish_its_page(rounds, clock):
 
 async def test_stopping_cuts_off_what_does_not_finish(rounds, clock):
     poller = Poller(work=lambda _: asyncio.Event().wait())
-    rounds.replace([(poller, 30.0)])
+    rounds.replace([Watch(poller, 30.0)])
     await tick(rounds, clock)
 
     async with asyncio.timeout(5):
@@ -254,7 +268,7 @@ async def test_stopping_cuts_off_what_does_not_finish(rounds, clock):
 
 async def test_rounds_that_wait_for_a_place_do_not_start_after_a_stop(rounds, clock):
     pollers = [Poller(f"Inbox/{number}", lambda poller: poller.finishing.wait()) for number in range(7)]
-    rounds.replace([(poller, 30.0) for poller in pollers])
+    rounds.replace([Watch(poller, 30.0) for poller in pollers])
     await tick(rounds, clock, 1.0)
 
     await rounds.stop(5)
@@ -264,12 +278,209 @@ async def test_rounds_that_wait_for_a_place_do_not_start_after_a_stop(rounds, cl
 
 async def test_replaced_folders_are_not_walked_any_more(rounds, clock):
     old, new = Poller("Old"), Poller("New")
-    rounds.replace([(old, 1.0)])
+    rounds.replace([Watch(old, 1.0)])
     await tick(rounds, clock)
     await rounds.stop(1)
-    rounds.replace([(new, 1.0)])
+    rounds.replace([Watch(new, 1.0)])
     for _ in range(5):
         await tick(rounds, clock, 1.0)
 
     assert old.rounds == 1
     assert new.rounds >= 4
+
+
+async def forever(_):
+    await asyncio.Event().wait()
+
+
+def named(notes, subject):
+    return [error for name, error in notes.problems if name == subject]
+
+
+async def pass_time(rounds, clock, seconds, step=5.0):
+    """Let time pass, each round ending before it goes on."""
+    for _ in range(round(seconds / step)):
+        await tick(rounds, clock, step)
+        await until(lambda: not rounds._running)
+
+
+async def test_rounds_of_one_tenant_never_wait_for_those_of_another(rounds, clock):
+    dead = [Watch(Poller(f"{number}", forever, f"{number}@dead"), 30.0, "dead") for number in range(40)]
+    alive = [Watch(Poller(f"{number}", None, f"{number}@alive"), 30.0, "alive") for number in range(10)]
+    rounds.replace([*dead, *alive])
+    for _ in range(10):
+        await tick(rounds, clock, 10.0)
+
+    assert sum(each.poller.under_way for each in dead) == 5
+    assert all(each.poller.rounds >= 2 for each in alive)
+
+
+async def test_one_mailbox_with_many_folders_leaves_places_to_the_others(clock, notes, journal, folder):
+    rounds = Rounds(journal=journal, clock=clock, report=notes, lanes=Lanes(brisk=4, slow=1, per_mailbox=2))
+    many = [Watch(Poller(f"{number}", forever), 30.0) for number in range(40)]
+    other = Poller(mailbox="other@contoso.example")
+    rounds.replace([*many, Watch(other, 30.0)])
+    for _ in range(10):
+        await tick(rounds, clock, 10.0)
+
+    assert sum(each.poller.under_way for each in many) == 2
+    assert other.rounds >= 3
+    await rounds.stop(0)
+
+
+async def test_slow_and_failing_folders_keep_to_their_own_places(rounds, clock):
+    async def slow(_):
+        await clock.sleep(LONG * 3)
+
+    async def fail(_):
+        raise Unavailable("Down.", status=503)
+
+    bad = [Watch(Poller(f"{n}", slow if n % 2 else fail, f"{n}@bad"), 20.0) for n in range(30)]
+    rounds.replace(bad)
+    for _ in range(200):
+        await tick(rounds, clock, 5.0)
+        await until(lambda: len(rounds._running) <= clock.sleeping)
+    good = Poller(mailbox="good@contoso.example")
+    heapq.heappush(rounds._heap, Due(clock.monotonic(), 99, Watch(good, 10.0)))
+    for _ in range(60):
+        await tick(rounds, clock, 5.0)
+        await until(lambda: len(rounds._running) <= clock.sleeping)
+
+    assert good.rounds >= 25, "a folder that is well is walked at its interval beside any number that is not"
+    assert all(each.poller.rounds >= 2 for each in bad), "and these are not forgotten"
+
+
+async def test_a_round_that_gets_no_page_is_ended_reported_and_tried_again(rounds, clock, notes):
+    poller = Poller(work=forever)
+    rounds.replace([Watch(poller, 30.0)])
+    for _ in range(round(STUCK / 5) + 5):
+        await tick(rounds, clock, 5.0)
+    await until(lambda: named(notes, poller.subject) != [])
+
+    assert "no page for 10 min" in str(named(notes, poller.subject)[0])
+    for _ in range(20):
+        await tick(rounds, clock, 5.0)
+    assert poller.rounds == 2
+
+
+async def test_a_long_walk_may_go_on_as_long_as_pages_come_and_feeds_the_watchdog(rounds, clock, notes):
+    async def pages(poller):
+        for _ in range(20):
+            await clock.sleep(STUCK / 2)
+            poller.steps += 1
+
+    poller = Poller(work=pages)
+    rounds.replace([Watch(poller, 30.0)])
+    fed = []
+    for _ in range(round(10 * STUCK / 5) + 20):
+        before = notes.fed["rounds"]
+        await tick(rounds, clock, 5.0)
+        fed.append(notes.fed["rounds"] > before)
+
+    assert not notes.problems
+    assert notes.named("round")
+    assert max(len(list(group)) for is_fed, group in itertools.groupby(fed) if not is_fed) * 5 < 900
+
+
+async def test_the_watchdog_is_fed_while_nothing_is_due_and_not_by_rounds_that_had_to_be_ended(rounds, clock, notes):
+    idle, hanging = Poller(), Poller(work=forever)
+    rounds.replace([Watch(idle, 36_000.0)])
+    for _ in range(100):
+        await tick(rounds, clock, 36.0)
+    assert notes.fed["rounds"] > 90
+
+    await rounds.stop(0)
+    rounds.replace([Watch(hanging, 30.0)])
+    await tick(rounds, clock, 1.0)
+    before = notes.fed["rounds"]
+    for _ in range(1000):
+        await tick(rounds, clock, 10.0)
+    assert hanging.rounds >= 5
+    assert notes.fed["rounds"] == before
+
+
+async def test_it_says_what_keeps_a_folder_from_being_walked(rounds, clock):
+    rounds.replace([Watch(Poller(f"{n}", forever), 30.0) for n in range(6)])
+    await tick(rounds, clock, 1.0)
+    await clock.advance(400)
+
+    assert rounds.delay(MAILBOX, "0") == "its round has been under way for 6.7 min"
+    assert "waits for others" in rounds.delay(MAILBOX, "4")
+    assert rounds.delay(MAILBOX, "none") == ""
+
+
+async def gone(_):
+    raise NotFound("No licence.", status=404, code="MailboxNotEnabledForRESTAPI", parks="has no licence", remedy="Buy.")
+
+
+async def test_a_mailbox_that_cannot_be_used_is_parked_with_one_problem_and_one_folder_probes(
+    rounds, clock, notes, journal
+):
+    pollers = [Poller(name, gone) for name in ("Inbox", "Bills", "Orders")]
+    rounds.replace([Watch(each, 30.0) for each in pollers])
+    await pass_time(rounds, clock, 290)
+    parked_after = sum(each.rounds for each in pollers)
+    await pass_time(rounds, clock, 3600)
+
+    assert parked_after <= 4, "two make it believed, others were under way"
+    probes = sum(each.rounds for each in pollers) - parked_after
+    assert 3 <= probes <= 5, "after 5, 15 and 35 minutes, and then each hour"
+    problem = named(notes, f"mailbox {MAILBOX}")[0]
+    assert "parked, for it has no licence" in str(problem)
+    assert problem.remedy.startswith("Buy.")
+    assert len({name for name, _ in notes.problems}) <= 2
+    assert journal.calls["parked"] == 1
+
+    for each in pollers:
+        each.work = None
+    walked = [each.rounds for each in pollers]
+    while f"mailbox {MAILBOX}" not in notes.well:
+        await pass_time(rounds, clock, 5)
+    await pass_time(rounds, clock, 5)
+    assert all(now > before for now, before in zip([each.rounds for each in pollers], walked, strict=True))
+    assert notes.well.count(f"mailbox {MAILBOX}") == 1
+    assert journal.calls["parked"] == 2
+
+
+async def test_what_passes_by_itself_is_probed_sooner(rounds, clock, notes):
+    async def moving(_):
+        raise Unavailable("Moving.", status=503, code="ErrorMailboxMoveInProgress", parks="is being moved")
+
+    poller = Poller(work=moving)
+    rounds.replace([Watch(poller, 30.0)])
+    await pass_time(rounds, clock, 3600)
+    assert 8 <= poller.rounds <= 12, "after 1, 3, 7 and 15 minutes, and then every ten"
+
+
+async def test_one_folder_that_fails_alone_parks_no_mailbox(rounds, clock, notes):
+    rounds.replace([Watch(Poller(), 30.0), Watch(Poller("Locked", gone), 30.0)])
+    await pass_time(rounds, clock, 1000)
+
+    assert not named(notes, f"mailbox {MAILBOX}")
+    assert named(notes, f"mailbox {MAILBOX}/Locked")
+
+
+async def test_a_reload_has_a_parked_mailbox_probed_at_once(rounds, clock, notes):
+    rounds.replace([Watch(Poller(work=gone), 30.0)])
+    await pass_time(rounds, clock, 150)
+    assert MAILBOX in rounds.parking
+
+    rounds.replace([Watch(mended := Poller(), 30.0)])
+    await pass_time(rounds, clock, 0.5, step=0.5)
+    assert mended.rounds == 1
+    assert MAILBOX not in rounds.parking
+    assert notes.well.count(f"mailbox {MAILBOX}") == 1
+
+
+async def test_a_mailbox_that_answers_though_a_folder_of_it_is_missing_is_not_parked_any_more(rounds, clock, notes):
+    poller = Poller(work=gone)
+    rounds.replace([Watch(poller, 30.0)])
+    await pass_time(rounds, clock, 150)
+
+    async def missing(_):
+        raise NotFound("No such folder.", code="FolderNotFound")
+
+    poller.work = missing
+    await pass_time(rounds, clock, 300)
+    assert notes.well.count(f"mailbox {MAILBOX}") == 1
+    assert "No such folder" in str(named(notes, poller.subject)[-1])
