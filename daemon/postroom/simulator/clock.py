@@ -52,3 +52,7 @@ class SimulatedClock:
         if self._frozen is not None:
             self._ahead = self._frozen - self._source()
             self._frozen = None
+
+    def reset(self) -> None:
+        """Go with its source again, as if nobody had ever touched it."""
+        self._ahead, self._frozen = timedelta(), None

@@ -106,6 +106,7 @@ class FaultPlan:
     counts: Counter[str] = field(default_factory=Counter, init=False)
     _chances: dict[int, random.Random] = field(default_factory=dict, init=False, repr=False)
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1), init=False, repr=False)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), init=False, repr=False)
 
     def add(self, fault: Fault) -> Fault:
         """Add a rule after those that are there; the first that strikes wins."""
@@ -135,6 +136,11 @@ class FaultPlan:
         self.faults.clear()
         self._chances.clear()
 
+    def forget(self) -> None:
+        """Take what struck off the record; the numbers of strikes go on."""
+        self.injected.clear()
+        self.counts.clear()
+
     def choose(self, method: str, path: str) -> Effect | None:
         """Return the effect on a request and record it; None when it goes well."""
         for fault in self.faults:
@@ -146,7 +152,7 @@ class FaultPlan:
     def note(self, name: str, method: str, path: str, effect: Effect) -> None:
         """Put a strike on record."""
         self.counts[name] += 1
-        self.injected.append(Injected(name, method, path, effect, self.counts.total()))
+        self.injected.append(Injected(name, method, path, effect, next(self._numbers)))
         if len(self.injected) >= 2 * REMEMBERED:
             del self.injected[:-REMEMBERED]
         _log.info("fault injected: %s on %s %s", name, method, path)

@@ -46,6 +46,12 @@ class Weather:
         """How often each fault and each nuisance struck, by name."""
         return self.faults.counts + self._state.nuisance.struck
 
+    def forget(self) -> None:
+        """Take off the record what struck so far, faults and nuisances."""
+        self.faults.forget()
+        self._state.nuisance.struck.clear()
+        self._state.nuisance.strikes.clear()
+
     def use(self, name: str, *, seed: int | None = None) -> Profile:
         """Put a profile in the place of all faults and nuisances; raises ValueError for a name there is not.
 

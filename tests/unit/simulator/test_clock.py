@@ -58,6 +58,14 @@ def test_resumed_it_goes_on_from_where_it_stood(clock, source):
     assert clock() == START + timedelta(seconds=2)
 
 
+def test_reset_it_goes_with_its_source_again(clock, source):
+    clock.advance(3600)
+    clock.freeze(START.replace(year=2030))
+    clock.reset()
+    source.now += timedelta(seconds=2)
+    assert (clock.is_frozen, clock.ahead, clock()) == (False, 0, source.now)
+
+
 def test_it_can_be_frozen_at_a_time(clock):
     clock.freeze(START.replace(year=2030))
     assert clock().year == 2030

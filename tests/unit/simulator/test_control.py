@@ -53,6 +53,13 @@ async def control(tenant):
         yield Control(tenant, client)
 
 
+async def signed_in(client, tenant):
+    form = {"grant_type": "client_credentials", "client_id": tenant.client_id, "client_secret": tenant.client_secret}
+    form["scope"] = f"{tenant.graph}/.default"
+    async with client.post(f"{tenant.login}/{tenant.tenant_id}/oauth2/v2.0/token", data=form) as answer:
+        return {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+
+
 def mailbox(tenant):
     return tenant.state.mailbox(ADDRESS)
 
@@ -118,6 +125,37 @@ async def test_a_single_fault_strikes_is_logged_counted_and_can_be_taken_away(co
     assert (await control("DELETE", f"/api/faults/{added['id']}"))[0] == 404
 
 
+async def test_what_struck_can_be_forgotten_and_its_numbers_go_on(control, tenant):
+    await control.ok("POST", "/api/faults", {"effect": "html_page", "count": None, "name": "page"})
+    await control.ok("PATCH", "/api/nuisances", {"unfound": 1.0})
+    tenant.state.nuisance.strike("unfound", ADDRESS)
+    await (await control.client.get(f"{tenant.graph}/v1.0/users")).read()
+    assert (await control.ok("GET", "/api/injected"))["counts"] == {"page": 1, "unfound": 1}
+    assert (await control("DELETE", "/api/injected"))[0] == 204
+    assert await control.ok("GET", "/api/injected") == {"counts": {}, "injected": []}
+    assert (tenant.state.nuisance.unfound, len(tenant.faults.faults)) == (1.0, 1)
+    await (await control.client.get(f"{tenant.graph}/v1.0/users")).read()
+    told = await control.ok("GET", "/api/injected?after=1")
+    assert (told["counts"], [struck["number"] for struck in told["injected"]]) == ({"page": 1}, [2])
+
+
+async def test_limits_are_told_set_and_count_from_nothing_again(control, tenant):
+    token = await signed_in(control.client, tenant)
+
+    async def status():
+        async with control.client.get(f"{tenant.graph}/v1.0/users/{ADDRESS}/messages", headers=token) as answer:
+            return answer.status
+
+    assert (await control.ok("GET", "/api/limits"))["requests"] == 10_000
+    told = await control.ok("PATCH", "/api/limits", {"requests": 1, "say_when": False})
+    assert (told["requests"], told["say_when"], told["in_flight"], told["refused"]) == (1, False, 4, {})
+    assert [await status(), await status()] == [200, 429]
+    assert (await control.ok("GET", "/api/limits"))["refused"] == {"MailboxRequests": 1}
+    assert (await control("DELETE", "/api/limits"))[0] == 204
+    assert await control.ok("GET", "/api/limits") == told
+    assert [await status(), await status()] == [200, 429]
+
+
 async def test_all_faults_are_cleared_at_once(control, tenant):
     await control.ok("POST", "/api/profile", {"name": "bad-tuesday"})
     await control.ok("POST", "/api/faults", {"effect": "reset"})
@@ -153,6 +191,8 @@ async def test_the_clock_is_advanced_frozen_and_let_go(control, tenant):
     assert (await control.ok("POST", "/api/clock", {"resume": True}))["frozen"] is False
     assert (await control.ok("POST", "/api/clock", {"freeze": True}))["frozen"] is True
     assert (await control.ok("GET", "/api/clock"))["now"].startswith("2030")
+    told = await control.ok("POST", "/api/clock", {"reset": True})
+    assert (told["frozen"], told["ahead"]) == (False, pytest.approx(0, abs=0.1))
 
 
 # The mail
@@ -243,6 +283,12 @@ async def test_the_sample_mails_are_spread_over_the_mailboxes(control, tenant):
         (("POST", "/api/clock", {"freeze": "yesterday"}), 400, "yesterday"),
         (("POST", "/api/clock", {"freeze": "2026-01-01T00:00:00"}), 400, "zone"),
         (("POST", "/api/clock", {"advance": 1e15}), 400, "clock"),
+        (("PATCH", "/api/limits", {"requests": -1}), 400, "requests"),
+        (("PATCH", "/api/limits", {"request": 1}), 400, "request"),
+        (("GET", "/api/nothing", None), 404, "/api/nothing"),
+        (("DELETE", "/api/faults/x", None), 404, "/api/faults/x"),
+        (("PUT", "/api/state", {}), 405, "only GET"),
+        (("GET", "/api/samples", None), 405, "only POST"),
         (("POST", "/api/mailboxes", {"address": "nobody"}), 400, "mail address"),
         (("GET", "/api/mailboxes/nobody@contoso.example", None), 404, "nobody"),
         (("GET", f"/api/mailboxes/{ADDRESS}/messages?folder=nowhere", None), 404, ""),
@@ -283,8 +329,8 @@ async def test_a_body_that_is_no_object_is_refused(control, data):
 )
 async def test_what_a_foreign_page_can_send_is_refused_and_changes_nothing(control, tenant, headers, status):
     sent = {"Content-Type": "application/json", **headers}
-    got, _ = await control("POST", "/api/profile", data=b'{"name": "slow"}', headers=sent)
-    assert got == status
+    got, answer = await control("POST", "/api/profile", data=b'{"name": "slow"}', headers=sent)
+    assert (got, bool(answer["error"])) == (status, True)
     assert tenant.weather.profile.name == "calm"
 
 
@@ -317,10 +363,11 @@ JSON = st.recursive(
 WRITES = [
     ("POST", "/api/profile"), ("POST", "/api/faults"), ("PATCH", "/api/nuisances"), ("POST", "/api/clock"),
     ("PATCH", f"/api/mailboxes/{ADDRESS}"), ("POST", f"/api/mailboxes/{ADDRESS}/messages"),
-    ("POST", f"/api/mailboxes/{ADDRESS}/reset"), ("POST", "/api/mailboxes"),
+    ("POST", f"/api/mailboxes/{ADDRESS}/reset"), ("POST", "/api/mailboxes"), ("PATCH", "/api/limits"),
 ]  # fmt: skip
 FIELDS = st.sampled_from(
     ["name", "seed", "effect", "count", "path", "replay", "late_seconds", "advance", "freeze", "resume", "full",
+     "reset", "requests", "window", "code",
      "subject", "from", "text", "html", "attachments", "headers", "folder", "received_at", "address"]
 )  # fmt: skip
 

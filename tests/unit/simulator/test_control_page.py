@@ -134,6 +134,15 @@ async def test_the_clock_is_frozen_and_let_go_on_the_page(browser, tenant):
     assert not tenant.clock.is_frozen
 
 
+async def test_the_clock_is_put_back_to_the_present_on_the_page(browser, tenant):
+    page = await browser.open()
+    assert "Back to the present" not in page.words
+    page = await browser.submit(page.form("/clock"), seconds="3600")
+    assert "Back to the present" in page.words
+    await browser.submit(page.form("/clock"), do="reset")
+    assert tenant.clock.ahead == pytest.approx(0, abs=1)
+
+
 async def test_messages_are_listed_shown_and_put_elsewhere(browser, tenant):
     stored = tenant.deliver(ADDRESS, b"From: a@x.example\r\nSubject: Hello\r\n\r\nGood day.\r\n")
     page = await browser.open(f"/mailboxes/{ADDRESS}")

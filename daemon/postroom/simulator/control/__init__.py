@@ -11,7 +11,7 @@ from aiohttp import web
 
 from postroom.simulator.control.api import api_routes
 from postroom.simulator.control.controls import Controls
-from postroom.simulator.control.guard import guard, harden
+from postroom.simulator.control.guard import guard, harden, spoken
 from postroom.simulator.control.page import page_routes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LARGEST_REQUEST = 200 * 1024 * 1024
 def control_application(tenant: SimulatedTenant) -> web.Application:
     """Return the web application that controls `tenant`."""
     controls = Controls(tenant)
-    application = web.Application(middlewares=[guard], client_max_size=LARGEST_REQUEST)
+    application = web.Application(middlewares=[spoken, guard], client_max_size=LARGEST_REQUEST)
     application.on_response_prepare.append(harden)
     application.add_routes([*page_routes(controls), *api_routes(controls)])
     return application

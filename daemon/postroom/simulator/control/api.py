@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,23 @@ class _ClockRequest(msgspec.Struct, forbid_unknown_fields=True):
     advance: float | None = None
     freeze: bool | str = False
     resume: bool = False
+    reset: bool = False
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+_Window = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
+class _LimitsRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    in_flight: _Count | msgspec.UnsetType = msgspec.UNSET
+    requests: _Count | msgspec.UnsetType = msgspec.UNSET
+    window: _Window | msgspec.UnsetType = msgspec.UNSET
+    upload: _Count | msgspec.UnsetType = msgspec.UNSET
+    upload_window: _Window | msgspec.UnsetType = msgspec.UNSET
+    app_requests: _Count | msgspec.UnsetType = msgspec.UNSET
+    app_window: _Window | msgspec.UnsetType = msgspec.UNSET
+    say_when: bool | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _FolderRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,6 +69,10 @@ def api_routes(controls: Controls) -> list[web.RouteDef]:
         ("DELETE", "/api/faults"): api.clear_faults,
         ("DELETE", r"/api/faults/{id:\d{1,9}}"): api.remove_fault,
         ("GET", "/api/injected"): api.injected,
+        ("DELETE", "/api/injected"): api.forget,
+        ("GET", "/api/limits"): api.limits,
+        ("PATCH", "/api/limits"): api.set_limits,
+        ("DELETE", "/api/limits"): api.reset_limits,
         ("GET", "/api/nuisances"): api.nuisances,
         ("PATCH", "/api/nuisances"): api.disturb,
         ("GET", "/api/clock"): api.clock,
@@ -103,6 +124,18 @@ class _Api:
     async def injected(self, request: web.Request) -> Any:
         return {"counts": self._controls.counts(), "injected": self._controls.injected(_number(request, "after"))}
 
+    async def forget(self, _: web.Request) -> Any:
+        return self._controls.forget()
+
+    async def limits(self, _: web.Request) -> Any:
+        return self._controls.limits()
+
+    async def set_limits(self, request: web.Request) -> Any:
+        return self._controls.set_limits(msgspec.to_builtins(await _read(request, _LimitsRequest)))
+
+    async def reset_limits(self, _: web.Request) -> Any:
+        self._controls.set_limits({})
+
     async def nuisances(self, _: web.Request) -> Any:
         return self._controls.tenant.weather.nuisances
 
@@ -114,6 +147,8 @@ class _Api:
 
     async def set_clock(self, request: web.Request) -> Any:
         wanted = await _read(request, _ClockRequest)
+        if wanted.reset:
+            self._controls.reset_clock()
         if wanted.resume:
             self._controls.resume()
         if wanted.freeze is not False:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from postroom.simulator.corpus import corpus
 from postroom.simulator.effect_json import effect_json, fault_from, fault_json
-from postroom.simulator.state import Folder, Mailbox, StoredMessage, UnknownMessage
+from postroom.simulator.state import Folder, Limits, Mailbox, StoredMessage, UnknownMessage
 
 if TYPE_CHECKING:
     from postroom.simulator.server import SimulatedTenant
 
 CONDITIONS = ("full", "licensed", "moving", "provisioned")
 """What a mailbox may be, besides being there; see `postroom.simulator.state.Mailbox`."""
+
+LIMITS = tuple(each.name for each in fields(Limits) if each.name != "refused" and each.name[0] != "_")
+"""What can be set of the limits; see `postroom.simulator.state.Limits`."""
 
 MOST_LISTED = 200
 """Messages and strikes in one answer."""
@@ -120,6 +124,20 @@ class Controls:
         """Take all rules away: the weather is calm then."""
         self.tenant.use_profile("calm")
 
+    def forget(self) -> None:
+        """Count from nothing again what struck."""
+        self.tenant.weather.forget()
+
+    def limits(self) -> dict[str, Any]:
+        """Tell how much an app may ask, and how often each limit refused."""
+        limits = self.tenant.state.limits
+        return {**{name: getattr(limits, name) for name in LIMITS}, "refused": dict(limits.refused)}
+
+    def set_limits(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Put other limits in force, or the same; what was counted so far counts no longer."""
+        self.tenant.state.limits = self.tenant.state.limits.renewed(**changes)
+        return self.limits()
+
     # The clock
 
     def advance(self, seconds: float) -> dict[str, Any]:
@@ -138,6 +156,11 @@ class Controls:
     def resume(self) -> dict[str, Any]:
         """Let the clock go on."""
         self.tenant.clock.resume()
+        return self.clock()
+
+    def reset_clock(self) -> dict[str, Any]:
+        """Put the clock back to the present, and let it go on from there."""
+        self.tenant.clock.reset()
         return self.clock()
 
     # The mail

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+_API = "/api/"
 _READS = ("GET", "HEAD")
 _SIMPLE_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 STYLE_FILE = Path(__file__).parent / "templates" / "start.css"
@@ -54,9 +55,29 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise web.HTTPMisdirectedRequest(text="The control endpoint answers to localhost only.\n")
     if request.method not in _READS and not _same_origin(request):
         raise web.HTTPForbidden(text="This request was caused by a page from elsewhere.\n")
-    if request.method not in _READS and request.path.startswith("/api/") and request.content_type in _SIMPLE_TYPES:
+    if request.method not in _READS and request.path.startswith(_API) and request.content_type in _SIMPLE_TYPES:
         raise web.HTTPUnsupportedMediaType(text="Send application/json, or message/rfc822 for a mail.\n")
     return await handler(request)
+
+
+@web.middleware
+async def spoken(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Say under ``/api`` in JSON what HTTP says in a status: no such path, no such method, not from there."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if not request.path.startswith(_API):
+            raise
+        allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return web.json_response({"error": _words(request, error)}, status=error.status, headers=allowed)
+
+
+def _words(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPNotFound):
+        return f"There is nothing at {request.path[:200]}."
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.method} is not possible there, only {' and '.join(sorted(error.allowed_methods))}."
+    return (error.text or error.reason).strip()
 
 
 def _same_origin(request: web.Request) -> bool:

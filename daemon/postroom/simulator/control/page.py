@@ -171,6 +171,8 @@ class _Page:
             self._controls.freeze()
         elif form.get("do") == "resume":
             self._controls.resume()
+        elif form.get("do") == "reset":
+            self._controls.reset_clock()
         else:
             self._controls.advance(float(form.get("seconds") or 0))
         return "/?done=clock"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 _BUCKETS = 60
 _COMPANY = 0.05
@@ -107,6 +108,10 @@ class Limits:
     refused: Counter[str] = field(default_factory=Counter)
     _uses: dict[tuple[str, str], Use] = field(default_factory=dict, repr=False)
     _apps: dict[str, Meter] = field(default_factory=dict, repr=False)
+
+    def renewed(self, **changes: Any) -> Limits:
+        """Return these limits, some of them changed, with nothing counted yet."""
+        return replace(self, **changes, refused=Counter(), _uses={}, _apps={})
 
     def use(self, app_id: str, mailbox_id: str) -> Use:
         """Return what an app makes of a mailbox."""
