@@ -235,8 +235,9 @@ class Delivery(NamedTuple):
     Attributes:
         rule: Name of the rule that asked for it.
         attempt: 1 for the first run; counted before the handler starts.
-        suspect: It was running when the daemon died: run it alone.
-        granted: Attempts forgiven by an operator's `retry`: the policy's limit counts from there.
+        suspect: It was running when the daemon died: of such only one runs at a time, the last time quite alone.
+        granted: Attempts that do not count, for an operator said `retry` or the mail was not the cause: the policy's
+            limit counts from there.
     """
 
     id: int
@@ -275,6 +276,7 @@ class Verdict:
         state: The delivery's next state.
         due_at: When to run again, for state ``ready``.
         counted: False when the attempt must not count: the daemon was stopping.
+        forgiven: It was made and keeps its number, but the policy's limit moves with it: the mail was not the cause.
         error: Why it failed, or empty.
         actions: Mail actions the handler asked for; only with state ``done``.
     """
@@ -282,6 +284,7 @@ class Verdict:
     state: DeliveryState
     due_at: datetime | None = None
     counted: bool = True
+    forgiven: bool = False
     note: str = ""
     error: str = ""
     actions: tuple[MailAction, ...] = field(default=())

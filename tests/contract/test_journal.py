@@ -705,6 +705,17 @@ async def test_the_first_crash_costs_nobody_an_attempt_and_each_crash_as_a_suspe
     assert counted == [(1, 1), (2, 1), (3, 1)]
 
 
+async def test_an_attempt_that_is_forgiven_keeps_its_number_and_moves_the_limit(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    await bench.settle(
+        *await bench.claim(), verdict=Verdict(DeliveryState.READY, due_at=NOW, forgiven=True, error="down")
+    )
+    (again,) = await bench.claim()
+    assert (again.attempt, again.granted) == (2, 1)
+    (detail,) = await bench.views.find("1")
+    assert [(row.attempt, row.outcome, row.error) for row in detail.attempts[again.id]] == [(1, "forgiven", "down")]
+
+
 async def test_a_suspect_needs_room_like_any_other(bench: Bench) -> None:
     await bench.commit(mail(1), mail(2))
     await bench.claim(archive=1)

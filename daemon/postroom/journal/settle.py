@@ -83,6 +83,7 @@ _AGAIN: Final = Prepared(
             "state": literal_column("'ready'"),
             "due_at": bindparam("new_due_at"),
             "attempt": bindparam("new_attempt"),
+            "granted": deliveries.c.granted + bindparam("forgiven"),
             "suspect": bindparam("new_suspect"),
             "error": bindparam("new_error"),
             "note": bindparam("new_note"),
@@ -90,6 +91,7 @@ _AGAIN: Final = Prepared(
     ),
     "new_due_at",
     "new_attempt",
+    "forgiven",
     "new_suspect",
     "new_error",
     "new_note",
@@ -206,6 +208,7 @@ def _again_row(item: Settlement, now: datetime) -> Values:
     return (
         micros(verdict.due_at or now),
         delivery.attempt if verdict.counted else delivery.attempt - 1,
+        int(verdict.forgiven),
         delivery.suspect and not verdict.counted,
         clean(verdict.error),
         clean(verdict.note),
@@ -218,9 +221,11 @@ def _failed(verdict: Verdict) -> bool:
 
 
 def _attempt_row(item: Settlement) -> Values:
-    outcome = "retry" if item.verdict.state is DeliveryState.READY else item.verdict.state.value
-    delivery = item.delivery
-    error = clean(item.verdict.error)
+    verdict, delivery = item.verdict, item.delivery
+    outcome = (
+        "forgiven" if verdict.forgiven else "retry" if verdict.state is DeliveryState.READY else verdict.state.value
+    )
+    error = clean(verdict.error)
     return (delivery.id, delivery.attempt, micros(item.started_at), micros(item.ended_at), outcome, error)
 
 

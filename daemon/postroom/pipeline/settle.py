@@ -78,6 +78,11 @@ def cut_off(now: datetime) -> Verdict:
     return Verdict(DeliveryState.READY, due_at=now, counted=False)
 
 
+def forgive(outcome: Retry, due_at: datetime) -> Verdict:
+    """Return the verdict on a failure of which the mail was not the cause: held until `due_at`, at no cost."""
+    return Verdict(DeliveryState.READY, due_at=due_at, forgiven=True, error=outcome.reason[:LONGEST_NOTE])
+
+
 def conclude(siblings: Siblings, rules: Mapping[str, Rule]) -> list[ActionRequest]:
     """Return the `then` and `on_failure` actions that are due for a message whose deliveries stand as they do."""
     requests = []
