@@ -44,7 +44,7 @@ class PlaceType(click.ParamType[Place]):
 
 
 def _seeds(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[list[Path], int]:
-    """Tell directories of mail from the number that chance begins with."""
+    """Read the number that chance begins with; a directory means mail, as it did before there was --mails."""
     directory = click.Path(exists=True, file_okay=False, path_type=Path)
     paths = [directory.convert(value, param, ctx) for value in values if not _is_number(value)]
     return paths, next((int(value) for value in values if _is_number(value)), 0)
@@ -63,7 +63,7 @@ def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, 
 
 
 @click.command(
-    epilog="Examples:  postroom simulate   |   postroom simulate --seed mails/ --mailbox invoices@contoso.example   "
+    epilog="Examples:  postroom simulate   |   postroom simulate --mails mails/ --mailbox invoices@contoso.example   "
     "|   postroom simulate --listen 127.0.0.1:8443 --smtp 127.0.0.1:2525 --json"
 )
 @click.option(
@@ -90,13 +90,22 @@ def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, 
     "and orders@contoso.example]",
 )
 @click.option(
+    "--mails",
+    "directories",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Deliver the .eml files in this directory first: those in a subfolder named after a mailbox go there, others "
+    "to the first mailbox.",
+)
+@click.option(
     "--seed",
     "seeds",
     multiple=True,
     callback=_seeds,
-    metavar="DIR|NUMBER",
-    help="With a directory: deliver its .eml files first. A subfolder named after a mailbox goes there, other files go "
-    "to the first mailbox. With a number: faults that strike by chance strike the same way again. Both may be given.",
+    metavar="NUMBER",
+    help="Make faults that strike by chance strike the same way again: the same number, the same strikes. (A directory "
+    "means what it means with --mails.)",
 )
 @click.option(
     "--profile",
@@ -125,6 +134,7 @@ def simulate(
     listen: Place,
     smtp: Place,
     mailboxes: tuple[str, ...],
+    directories: tuple[Path, ...],
     seeds: tuple[list[Path], int],
     profile: str,
     control: Place,
@@ -158,16 +168,16 @@ def simulate(
             profile=profile,
             seed=seeds[1],
         )
-        return asyncio.run(_serve(tenant, seeds[0], as_json))
+        return asyncio.run(_serve(tenant, [*directories, *seeds[0]], as_json))
 
 
-async def _serve(tenant: SimulatedTenant, seed_directories: list[Path], as_json: bool) -> int:
+async def _serve(tenant: SimulatedTenant, mail_directories: list[Path], as_json: bool) -> int:
     """Run the tenant until a signal comes."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with tenant:
-        for directory in seed_directories:
+        for directory in mail_directories:
             await _fill(tenant, directory)
         file = write_private(tenant.directory / "postroom.yaml", tenant.config_text().encode())
         if as_json:

@@ -81,13 +81,14 @@ def test_without_json_it_tells_a_person_what_to_type_unbroken(tmp_path):
     assert "--mail-rcpt invoices@contoso.example" in text
 
 
-def test_seeds_are_delivered_and_bad_files_reported(tmp_path):
+@pytest.mark.parametrize("option", ["--mails", "--seed"])
+def test_mails_are_delivered_first_and_bad_files_reported(tmp_path, option):
     mails, room = tmp_path / "mails", tmp_path / "room"
     mails.mkdir()
     room.mkdir()
     (mails / "good.eml").write_bytes(b"Subject: x\r\n\r\nx\r\n")
     (mails / "bad.eml").symlink_to("nowhere")
-    with started(room, "--json", "--seed", str(mails)) as process:
+    with started(room, "--json", option, str(mails)) as process:
         json.loads(process.stdout.readline())
         code, _, errors = stopped(process)
     assert code == 0
@@ -115,7 +116,7 @@ def test_mail_and_a_seed_for_chance_may_be_given_together(tmp_path):
     mails.mkdir()
     room.mkdir()
     (mails / "good.eml").write_bytes(b"Subject: x\r\n\r\nx\r\n")
-    with started(room, "--json", "--seed", str(mails), "--seed", "3") as process:
+    with started(room, "--json", "--mails", str(mails), "--seed", "3") as process:
         told = json.loads(process.stdout.readline())
         with urllib.request.urlopen(f"{told['control']}/api/state", timeout=LIMIT) as response:
             state = json.load(response)
@@ -149,8 +150,10 @@ def test_a_mailbox_that_is_no_address_is_explained(address):
     assert "not a mail address" in output
 
 
-def test_a_seed_directory_that_is_not_there_is_refused(tmp_path):
-    assert refusal("--seed", str(tmp_path / "missing"))[0] == 2
+@pytest.mark.parametrize("option", ["--mails", "--seed"])
+def test_a_directory_of_mails_that_is_not_there_is_refused(tmp_path, option):
+    code, output = refusal(option, str(tmp_path / "missing"))
+    assert (code, "missing" in output) == (2, True)
 
 
 def test_a_profile_there_is_not_is_refused_with_those_there_are():
@@ -163,7 +166,7 @@ def test_help_names_every_option():
     code, output = refusal("--help")
     assert code == 0
     for option in (
-        "--listen", "--smtp", "--mailbox", "--seed", "--profile", "--control", "--managed-identity", "--http", "--json",
-        "--allow-remote",
+        "--listen", "--smtp", "--mailbox", "--mails", "--seed", "--profile", "--control", "--managed-identity",
+        "--http", "--json", "--allow-remote",
     ):  # fmt: skip
         assert option in output
