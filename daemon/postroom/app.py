@@ -22,11 +22,13 @@ from postroom.model import Delivery
 from postroom.observe.log import compact
 from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
+from postroom.pipeline import act, timepiece
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.reconcile import Reconciler
 from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import PROGRESS, Rounds
+from postroom.pipeline.timepiece import Timepiece
 from postroom.plugin import Log
 from postroom.ports import Clock
 from postroom.schedule import Schedule
@@ -64,6 +66,7 @@ class App:
         self.actor: Actor
         self.chores: Chores
         self.retention: Retention
+        self.timepiece: Timepiece
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._generation: Generation
@@ -103,6 +106,7 @@ class App:
         await self._open_console()
         self._schedule.every(TICK, "poll", self._tick)
         self.chores.add_to(self._schedule)
+        self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
         freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
         self._schedule.every(5.0, "freshness", freshness.look)
         self._keep(self._generation)
@@ -120,6 +124,9 @@ class App:
         self.reconciler = Reconciler(journal=journal, clock=clock, report=report, every=every, window=window)
         self.rounds = Rounds(journal=journal, clock=clock, report=report, ended=self.reconciler.round_ended)
         self.chores.walked = self.rounds.walked
+        self.timepiece = Timepiece(
+            journal=journal, clock=clock, report=report, longest=self._longest_wait, hastened=self._work_came
+        )
         self.retention = Retention(journal=journal, clock=clock, report=report)
         self.actor = Actor(desk, journal=journal, clock=clock, report=report)
         self.dispatcher = Dispatcher(
@@ -162,6 +169,9 @@ class App:
                 return
             finally:
                 room.cancel()
+
+    def _longest_wait(self) -> float:
+        return max([act.POLICY.longest, *(each.retry.longest for each in self.dispatcher.desk.handlers.values())])
 
     def _work_came(self) -> None:
         self.dispatcher.wake.set()

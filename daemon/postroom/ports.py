@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
 from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
@@ -489,6 +489,9 @@ class Journal(Protocol):
 
     async def next_due(self) -> datetime | None:
         """Return when the earliest ready delivery or mail action is due; None when there is none."""
+
+    async def hasten(self, now: datetime, by: timedelta, latest: datetime) -> int:
+        """Have what waits for a time after `now` wait less by so much, and none beyond `latest`; returns how many."""
 
     async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
         """Claim due mail actions, at most one a message, oldest first; messages (Graph ids) in `busy` are left out."""

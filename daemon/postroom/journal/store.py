@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import URL, Connection
 
@@ -140,6 +140,10 @@ class SqlJournal:
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""
         return await self.database.read(upkeep.next_due)
+
+    async def hasten(self, now: datetime, by: timedelta, latest: datetime) -> int:
+        """See `ports.Journal.hasten`."""
+        return await self.database.write(upkeep.hasten, now, by, latest)
 
     async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
         """See `ports.Journal.claim_actions`."""

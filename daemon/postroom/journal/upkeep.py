@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Label, ScalarSelect, Table, case, func, insert, literal, null, select, true, update
 
 from postroom.failpoints import reach
-from postroom.journal.codec import moment_or_none
+from postroom.journal.codec import MICROSECOND, micros, moment_or_none
 from postroom.journal.tables import actions, attempts, deliveries, is_state, messages
 
 CUT_OFF: Final = "The daemon died while the handler ran."
@@ -56,6 +56,18 @@ _NEXT_DUE: Final = select(
     _earliest_delivery(),
     select(func.min(actions.c.due_at)).where(is_state(actions.c.state, "ready")).scalar_subquery(),
 )
+
+
+def hasten(connection: Connection, now: datetime, by: timedelta, latest: datetime) -> int:
+    """See `ports.Journal.hasten`."""
+    shift, beyond = by // MICROSECOND, micros(now) if by else micros(latest)
+    return sum(_hasten(connection, table, shift, beyond, micros(latest)) for table in (deliveries, actions))
+
+
+def _hasten(connection: Connection, table: Table, shift: int, beyond: int, latest: int) -> int:
+    sooner = table.c.due_at - shift
+    waiting = update(table).where(is_state(table.c.state, "ready"), table.c.due_at > beyond)
+    return connection.execute(waiting.values(due_at=case((sooner > latest, latest), else_=sooner))).rowcount
 
 
 def counts(connection: Connection) -> dict[str, int]:
