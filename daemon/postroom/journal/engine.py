@@ -110,12 +110,13 @@ def _make_private(file: Path) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver shall begin nothing by itself: _begin_sqlite does
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     # In WAL a power cut takes the last pages and their links back together; without WAL it could damage the file.
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    # Otherwise a statement may write what it changes, which is mail, to a file under /var/tmp, where there may be none.
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
