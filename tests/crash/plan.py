@@ -13,7 +13,14 @@ Stimulus = Literal["", "kill", "power", "stop", "hangup", "reset", "refuse"]
 STIMULI: dict[str, Stimulus] = {"stop": "stop", "reload": "hangup", "restart": "reset", "failure": "refuse"}
 """What leads the daemon to points of this kind; to the others it comes by itself."""
 
-COUNTS = {"handler": (1, 6, 25), "outcome": (1, 6, 25), "page": (1, 2, 5), "turn": (1, 3, 8), "action": (1, 4, 9)}
+COUNTS = {
+    "handler": (1, 6, 25),
+    "outcome": (1, 6, 25),
+    "page": (1, 2, 5),
+    "turn": (1, 3, 8),
+    "action": (1, 4, 9),
+    "send": (1, 2, 4),
+}
 """At which time a point of this kind is the end; at the first where it says nothing."""
 
 SLOW = ("walks",)
@@ -21,6 +28,9 @@ SLOW = ("walks",)
 
 FIRST = ("schema.written",)
 """Points that only a new journal comes to."""
+
+SENDING = frozenset({"reservation", "send", "draft", "sent"})
+"""Points that only a daemon comes to which sends mail: `crash.sends` has those."""
 
 RANDOM, POWER = "at random (SIGKILL)", "power cut"
 

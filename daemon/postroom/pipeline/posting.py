@@ -108,15 +108,22 @@ class Posting:
 
     async def _begin(self, record: SendRecord, action: Letter, message: Message) -> str:
         """Take up what has the tag already, or make the draft; then send it."""
-        found = await self.mail.drafts.find(record.key, message.received_at - MARGIN)
+        since = message.received_at - MARGIN
+        found = await self.mail.drafts.find(record.key, since)
         if any(not each.is_draft for each in found):
             return await self._sent(record, "sent earlier")
-        draft = found[0] if found else await self._make(action, record.key)
+        for twin in found[1:]:  # one was made by a request that was believed to have failed
+            await self.mail.drafts.discard(twin.id)
+        draft = found[0] if found else await self._make(action, record.key, since)
         return self._withhold(GONE) if draft is None else await self._send(record, draft)
 
-    async def _make(self, action: Letter, key: str) -> Draft | None:
+    async def _make(self, action: Letter, key: str, since: datetime) -> Draft | None:
         try:
             return await self.mail.drafts.make(self.task.message_id, action, key)
+        except Unavailable:
+            if found := await self.mail.drafts.find(key, since):  # only the answer was lost
+                return found[0]
+            raise
         except NotFound:
             if await self.mail.message(self.task.message_id, "") is None:
                 return None
@@ -150,8 +157,12 @@ class Posting:
                 raise
             await clear(record, self.mail, self.journal)
             raise self._not_sent(_plainly(error)) from error
-        except NotFound as error:  # it may have been sent by an earlier try: whoever looks again will see
-            raise Unavailable(error.message, status=error.status, code=error.code, mailbox=self.task.mailbox) from error
+        except (NotFound, Unavailable) as error:  # it may have been sent all the same
+            now = await self.mail.drafts.look(draft.id)
+            if now is None or now.is_draft:
+                raise Unavailable(
+                    str(error), status=error.status, code=error.code, mailbox=self.task.mailbox
+                ) from error
         return await self._sent(record, "sent")
 
     async def _sent(self, record: SendRecord, how: str) -> str:
