@@ -82,7 +82,7 @@ def _short(use: str) -> str:
 
 
 def _required(info: HandlerInfo) -> dict[str, str]:
-    return {each.name: "..." for each in info.options if each.required}
+    return {each.name: "[...]" if each.type.startswith("list of") else "..." for each in info.options if each.required}
 
 
 @handlers.command("new")

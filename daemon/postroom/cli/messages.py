@@ -55,12 +55,18 @@ def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int
 
 
 def _row(message: MessageRecord) -> tuple[object, ...]:
-    became = ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
+    return message.id, message.received_at, message.mailbox, message.sender, message.subject, _became(message)
+
+
+def _became(message: MessageRecord) -> str:
+    """Say what became of a message, or why nothing was to become of it."""
+    if message.deliveries:
+        return ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
     if message.settled is not None:
-        became = became or pruned_words(message.settled)
-    elif not message.dispatched:
-        became = "was there before"
-    return message.id, message.received_at, message.mailbox, message.sender, message.subject, became or "no handler"
+        return pruned_words(message.settled)
+    if not message.dispatched:
+        return "before start"
+    return f"no handler (rule {', '.join(message.rules)})" if message.rules else "no rule matched"
 
 
 def pruned_words(settled: Mapping[str, str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ByteSize
+from pydantic import ByteSize, field_validator
 
 from postroom.handlers.placement import Directory, directory_for, make_fixed_part
 from postroom.plugin import (
@@ -27,6 +28,10 @@ from postroom.plugin import (
     save_once,
 )
 
+_SEVERAL = re.compile(r"\*\.\w+\s*[,;|]\s*\*?\.")
+_ENDING = re.compile(r"\.\w+|pdf|xml|docx?|xlsx?|csv|zip|txt|eml|jpe?g|png", re.IGNORECASE)
+"""A name's ending alone: nobody calls a file ``pdf``, and one called ``.pdf`` is found by ``*.pdf`` too."""
+
 MOST_LINES = 10
 """Lines logged of attachments of one mail that are left out: a stranger decides how many there are."""
 
@@ -38,7 +43,7 @@ class SaveAttachmentsOptions(Options):
     """Where the files go; made if missing. May hold placeholders such as `{mailbox}` and `{date}`."""
 
     pattern: str | list[str] = "*"
-    """Which file names are saved: a glob or a list of them, any of which may fit; upper and lower case are one."""
+    """Which file names are saved: a glob such as `"*.pdf"`, or a list of them; upper and lower case are one."""
 
     max_size: ByteSize = ByteSize(150_000_000)
     """Largest attachment to save, such as `25MB`."""
@@ -48,6 +53,25 @@ class SaveAttachmentsOptions(Options):
 
     inline: bool = False
     """Also save pictures that are shown inside the text."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _can_fit_a_file_name(cls, pattern: str | list[str]) -> str | list[str]:
+        for glob in [pattern] if isinstance(pattern, str) else pattern:
+            if (hint := _hint(glob)) is not None:
+                raise ValueError(f"{glob!r} fits no file name: {hint}")
+        return pattern
+
+
+def _hint(glob: str) -> str | None:
+    """Say what was probably meant by a glob that fits no file name; None for one that may fit."""
+    if _SEVERAL.search(glob):
+        return 'write several as a list, such as ["*.pdf", "*.xml"]'
+    if "/" in glob or "\\" in glob:
+        return "write a glob over the bare name, such as *.pdf; it is neither a path nor a regular expression"
+    if _ENDING.fullmatch(glob):
+        return f"write *.{glob.lstrip('.')} for every name that ends so"
+    return None if glob.strip() else "write * for every name"
 
 
 class TooLarge(Exception):

@@ -138,6 +138,7 @@ def _message(row: AnyRow, states: dict[str, str]) -> MessageRecord:
         subject=row.subject,
         sender=row.sender,
         deliveries=states,
+        rules=tuple(decode_rules(row.rules)) if row.rules else (),
         settled=None if row.settled is None else decode_settled(row.settled),
     )
 

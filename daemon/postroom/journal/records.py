@@ -48,6 +48,7 @@ class MessageRecord:
     Attributes:
         dispatched: False for mail that was there before Postroom was.
         deliveries: Handler -> state.
+        rules: Names of the rules that matched; none for mail that was there before, and none once details were pruned.
         settled: Of a message whose details were pruned, handler or origin of mail actions -> how it ended.
     """
 
@@ -62,6 +63,7 @@ class MessageRecord:
     subject: str
     sender: str
     deliveries: Mapping[str, str]
+    rules: tuple[str, ...] = ()
     settled: Mapping[str, str] | None = None
 
 

@@ -54,6 +54,30 @@ def test_times_are_iso_8601(config, capsys):
     assert json.loads(capsys.readouterr().out)[0]["received_at"] == "2026-03-02T09:00:00+00:00"
 
 
+def test_a_message_without_deliveries_says_why_it_has_none(tmp_path, config, capsys):
+    async def journalled():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        place = {"mailbox": "a@b.example", "folder": "Inbox", "received_at": AT}
+        stored = [
+            NewMessage(Message(id=subject, subject=subject, **place), *more)
+            for subject, more in (("old", ((), False)), ("plain", ((),)), ("tidied", ((MatchedRule("tidy", ()),),)))
+        ]
+        await journal.commit_page(PageCommit(folder.key, stored, "link", "round", AT))
+        await journal.close()
+
+    asyncio.run(journalled())
+    assert run(["messages", "list", "-c", config]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = {subject: line for line in lines for subject in ("old", "plain", "tidied") if f" {subject} " in line}
+    assert "before start" in said["old"]
+    assert "no rule matched" in said["plain"]
+    assert "no handler (rule tidy)" in said["tidied"]
+    assert run(["messages", "list", "-c", config, "--json"]) == 0
+    rules = {each["subject"]: each["rules"] for each in json.loads(capsys.readouterr().out)}
+    assert rules == {"old": [], "plain": [], "tidied": ["tidy"], "Invoice 4711": ["rule 1"]}
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -1,7 +1,9 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
-from postroom.handlers.save_attachments import MOST_LINES, SaveAttachments
+from postroom.handlers.save_attachments import MOST_LINES, SaveAttachments, SaveAttachmentsOptions
 from postroom.plugin import Done, HandlerError, Reject, Skip, TemporaryError
 from postroom.testing import FakeContext, make_attachment, make_message, run_handler
 
@@ -66,6 +68,30 @@ async def test_only_names_that_fit_a_pattern_are_saved(tmp_path, pattern, saved)
     files = [make_attachment(name, name) for name in ("A.PDF", "b.pdf", "c.xml")]
     await save(tmp_path, *files, pattern=pattern)
     assert names(tmp_path) == saved
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("*.pdf,*.xml", '["*.pdf", "*.xml"]'),
+        ("*.pdf; .xml", '["*.pdf", "*.xml"]'),
+        ("/.*pdf/", "regular expression"),
+        (r".*\.pdf$", "regular expression"),
+        ("invoices/*.pdf", "bare name"),
+        (".pdf", "write *.pdf"),
+        ("PDF", "write *.PDF"),
+        ("", "write *"),
+        (["*.xml", ".pdf"], "write *.pdf"),
+    ],
+)
+def test_a_pattern_that_fits_no_name_is_refused_with_what_was_meant(tmp_path, pattern, hint):
+    with pytest.raises(ValidationError, match=re.escape(hint)):
+        SaveAttachmentsOptions(directory=tmp_path, pattern=pattern)
+
+
+@pytest.mark.parametrize("pattern", ["*", "winmail.dat", "a, b.pdf", "[ab]*.p?f", "README", "*.tar.gz", ".*", []])
+def test_a_pattern_that_may_fit_is_taken(tmp_path, pattern):
+    assert SaveAttachmentsOptions(directory=tmp_path, pattern=pattern).pattern == pattern
 
 
 async def test_pictures_in_the_text_are_saved_only_when_asked_for(tmp_path):
