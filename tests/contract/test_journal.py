@@ -233,6 +233,85 @@ async def test_a_message_that_moved_here_goes_to_the_handlers_that_never_had_it(
     assert detail.snapshot == moved.message
 
 
+async def test_a_rule_whose_handlers_had_a_message_before_it_moved_here_is_concluded_with_the_page(
+    bench: Bench,
+) -> None:
+    await bench.commit(mail(1, rule("archive")), mail(2, rule("archive")))
+    one, two = await bench.claim()
+    await bench.settle(one)
+    await bench.settle(two, verdict=DEAD)
+    asked: list[Siblings] = []
+
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        asked.append(siblings)
+        return [ActionRequest(siblings.message_id, "rule here then", (MarkRead(),))]
+
+    moved = [mail(number, rule("archive", name="here"), folder="Archive") for number in (1, 2, 3)]
+    page = PageCommit(bench.archive.key, moved, "link", "round", NOW, conclude=conclude)
+    assert await bench.journal.commit_page(page) == PageResult(fresh=3, deliveries=1, actions=2)
+    assert [(dict(each.rules), dict(each.states)) for each in asked] == [
+        ({"here": ("archive",)}, {"archive": DeliveryState.DONE}),
+        ({"here": ("archive",)}, {"archive": DeliveryState.DEAD}),
+    ]
+    assert {(each.folder, each.mailbox) for each in asked} == {("Archive", "a@contoso.example")}
+
+
+async def test_messages_that_a_round_has_missed_are_taken_in_and_the_folder_stays_as_it_is(bench: Bench) -> None:
+    await bench.commit(mail(1), link="here")
+    await bench.journal.walked({bench.inbox.key: NOW})
+    before = (await bench.stored())[0], (await bench.views.mailboxes())[0].folders
+    later = NOW + timedelta(hours=1)
+    page = PageCommit(bench.inbox.key, [mail(1), mail(2)], None, "round", later, advance=False)
+    assert await bench.journal.commit_page(page) == PageResult(fresh=1, known=1, deliveries=1)
+    assert ((await bench.stored())[0], (await bench.views.mailboxes())[0].folders) == before
+
+
+async def test_a_folder_remembers_when_it_was_last_compared(bench: Bench) -> None:
+    assert (await bench.stored())[0].reconciled_at is None
+    await bench.journal.reconciled(bench.inbox.key, NOW)
+    assert [each.reconciled_at for each in await bench.stored()] == [NOW, None, None]
+
+
+async def test_an_account_tells_how_it_stands_with_each_message_of_a_folder_and_a_period(bench: Bench) -> None:
+    both = rule("archive", "erp")
+    await bench.commit(mail(1, both), mail(2, both), mail(3, both), mail(4, dispatch=False), mail(99))
+    acting = rule(name="tidy", actions=(MarkRead(),))
+    await bench.commit(mail(5, acting), NewMessage(mail(6).message), link="next")
+    await bench.commit(mail(7), folder=bench.archive)
+    claimed = {(each.message.subject, each.handler): each for each in await bench.claim()}
+    await bench.settle(claimed["mail 1", "archive"], claimed["mail 1", "erp"], claimed["mail 2", "archive"])
+    await bench.settle(claimed["mail 2", "erp"], verdict=DEAD)
+    found = await bench.views.account(bench.inbox.key, NOW, NOW + timedelta(seconds=99))
+    assert {key[-1]: each.state for key, each in found.items()} == {
+        "1": "done",
+        "2": "dead",
+        "3": "running",
+        "4": "remembered",
+        "5": "no handler",
+        "6": "no rule",
+    }
+    assert found["AAkALg000001"].received_at == mail(1).message.received_at
+
+
+async def test_what_waits_too_long_is_hastened_and_nothing_else(bench: Bench) -> None:
+    await bench.commit(*map(mail, range(1, 5)))
+    soon, late, later, done = await bench.claim()
+    for delivery, seconds in ((soon, 10.0), (late, 1_000.0), (later, 90_000.0)):
+        await bench.settle(delivery, verdict=retry(seconds))
+    await bench.settle(done)
+    second, day = timedelta(seconds=1), timedelta(days=1)
+
+    assert await bench.journal.hasten(NOW, timedelta(), NOW + day) == 1
+    assert await waits(bench) == [10.0, 1_000.0, 86_400.0]
+    assert await bench.journal.hasten(NOW + 20 * second, 900 * second, NOW + 3_600 * second) == 2
+    assert await waits(bench) == [10.0, 100.0, 3_600.0]
+
+
+async def waits(bench: Bench) -> list[float]:
+    ready = await bench.views.deliveries(state=DeliveryState.READY)
+    return sorted((each.due_at - NOW).total_seconds() for each in ready)
+
+
 async def test_mail_under_the_floor_is_remembered_without_content_and_never_delivered(bench: Bench) -> None:
     assert await bench.commit(mail(1, dispatch=False)) == PageResult(fresh=1)
     (detail,) = await bench.views.find("AAkALg000001")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import sqlite3
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -11,13 +13,17 @@ import pytest
 
 from postroom.cli.accounts import Accounts, Period
 from postroom.cli.audit import verdict
+from postroom.cli.main import run
+from postroom.clock import SystemClock
 from postroom.errors import ExitCode
 from postroom.journal import JournalViews
+from postroom.model import DeliveryState
 from postroom.pipeline import mode, rounds
 from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.state import delta as simulated_delta
-from support.daemon import MAILBOX, mail
+from postroom.simulator.state.filing import delete_folder
+from support.daemon import MAILBOX, load_config, mail, run_daemon, write_config
 
 CONFIG = f"""
 mailboxes:
@@ -231,3 +237,113 @@ async def test_late_mail_and_lost_links_all_the_time(comparing, tenant):
             arrive(tenant, 6, f"batch {number}")
             await running.until_counts(messages=6 * (number + 1), deliveries_done=6 * (number + 1))
         await nothing_is_unaccounted(running)
+
+
+LATER = '''
+from postroom.plugin import Done, Handler, Options, Retry
+
+class Later(Handler[Options]):
+    """Ask once for the seconds that the subject begins with."""
+
+    async def handle(self, message, context):
+        return Retry("later", after=float(message.subject.split()[0])) if context.attempt == 1 else Done()
+'''
+
+
+class Wall(SystemClock):
+    """The system's clock, as somebody has set it."""
+
+    ahead = timedelta()
+
+    def now(self):
+        return super().now() + self.ahead
+
+
+async def test_a_clock_jump(tenant, mailbox, tmp_path):
+    """While a delivery waits the clock is put forward by a day and back again, then forward past its due time."""
+    (tmp_path / "later.py").write_text(LATER)
+    text = "handlers: {log: {use: './later.py:Later', retry: {longest: 1d}}}" + CONFIG
+    wall = Wall()
+    async with run_daemon(load_config(write_config(tmp_path / "postroom.yaml", tenant, text)), wall) as running:
+        running.app.reconciler.every = 0.0
+        await compared(running)
+        wall.ahead = timedelta(days=1)
+        await running.app.timepiece.look()
+        arrive(tenant, 1, "2 seconds")
+        await running.until(waiting(running, 1), "a delivery that waits")
+        wall.ahead = timedelta()
+        await running.app.timepiece.look()
+        arrive(tenant, 1, "3600 seconds")
+        await running.until_counts(messages=2, deliveries_done=1)
+
+        await running.until(waiting(running, 1), "the other one")
+        wall.ahead = timedelta(hours=2)
+        await running.app.timepiece.look()
+        await running.until_counts(deliveries_done=2)
+        [line] = told(running, "clock")
+        assert (line["level"], line["hastened"], round(line["seconds"])) == ("warning", 1, -86_400)
+        wall.ahead = timedelta()
+        arrive(tenant, 1, "0 seconds")
+        await running.until_counts(messages=3, deliveries_done=3)
+        await nothing_is_unaccounted(running)
+
+
+def waiting(running, count):
+    async def wait():
+        found = await JournalViews(running.app.journal).deliveries(state=DeliveryState.READY)
+        return sum(each.attempt == 1 for each in found) == count
+
+    return wait
+
+
+async def test_an_audit_beside_no_daemon_lists_what_the_journal_has_not(daemon, tenant, mailbox, tmp_path, capsys):
+    """The journal is from a backup: what was handled since is missing in it, and said so."""
+    arrive(tenant, 2, received_at=datetime.now(UTC) - timedelta(hours=3))
+    async with daemon(CONFIG) as running:
+        await running.until_counts(messages=2, deliveries_done=2)
+        await running.app.chores.count()
+    path = next(tmp_path.glob("postroom*.yaml"))
+    assert await asyncio.to_thread(run, ["audit", "-c", str(path)]) == ExitCode.OK
+    assert "Nothing is missing: 2 messages are accounted for" in capsys.readouterr().out
+
+    arrive(tenant, 1, "never seen", received_at=datetime.now(UTC) - timedelta(hours=2))
+    arrive(tenant, 1, "of now")
+    forget_rounds(tmp_path / "journal.db", hours=1)
+    assert await asyncio.to_thread(run, ["audit", "-c", str(path), "--json"]) == ExitCode.FAILED
+    [inbox, bills] = json.loads(capsys.readouterr().out)["folders"]
+    assert [each["subject"] for each in inbox["missing"]] == ["never seen 0"]
+    assert (inbox["seen"], inbox["journalled"], inbox["states"], inbox["to_come"]) == (4, 2, {"done": 2}, 1)
+    assert (bills["seen"], bills["missing"]) == (0, [])
+
+    assert await asyncio.to_thread(run, ["audit", "-c", str(path), "--folder", "inbox"]) == ExitCode.FAILED
+    shown = capsys.readouterr().out
+    assert "Missing (1)" in shown
+    assert "never seen 0" in shown
+    assert "1 message is in a watched folder and not in the journal." in shown
+
+
+def forget_rounds(file, hours):
+    """Have the last rounds have ended that long ago."""
+    with sqlite3.connect(file) as journal:
+        journal.execute("UPDATE folders SET last_round_at = last_round_at - ?", [hours * 3_600_000_000])
+
+
+async def test_an_audit_of_a_mailbox_that_cannot_be_read_says_so_and_audits_the_others(
+    daemon, tenant, mailbox, tmp_path, capsys
+):
+    async with daemon(CONFIG) as running:
+        await running.until(in_mode(running, "delta"), "a first round")
+        await running.app.chores.count()
+    path = next(tmp_path.glob("postroom*.yaml"))
+    delete_folder(mailbox, next(each for each in mailbox.folders if each.display_name == "Bills"))
+    assert await asyncio.to_thread(run, ["audit", "-c", str(path)]) == ExitCode.UNAVAILABLE
+    shown = capsys.readouterr().out
+    assert f"{MAILBOX}/Bills could not be read: Folder Bills is not in {MAILBOX}" in shown
+    assert "Nothing is missing" in shown
+
+    assert (
+        await asyncio.to_thread(run, ["audit", "-c", str(path), "--mailbox", "nobody@contoso.example"])
+        == ExitCode.FAILED
+    )
+    assert "No watched folder has these names" in capsys.readouterr().err
+    assert await asyncio.to_thread(run, ["audit", "-c", str(path), "--since", "yesterday"]) == ExitCode.USAGE

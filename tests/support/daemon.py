@@ -18,6 +18,7 @@ from postroom.observe.health import Health
 from postroom.observe.log import configure
 from postroom.observe.metrics import Metrics
 from postroom.observe.report import Report
+from postroom.ports import Clock
 from postroom.registry import HandlerRegistry
 from postroom.simulator.server import SimulatedTenant
 
@@ -79,9 +80,9 @@ class Daemon:
 
 
 @asynccontextmanager
-async def run_daemon(config: Config) -> AsyncIterator[Daemon]:
+async def run_daemon(config: Config, clock: Clock | None = None) -> AsyncIterator[Daemon]:
     """Run an App as `postroom run` would, its log in memory."""
-    clock, log = SystemClock(), io.StringIO()
+    clock, log = clock or SystemClock(), io.StringIO()
     health = Health(clock)
     report = Listening(configure("debug", "json", log), Metrics(health, clock), health, clock)
     report.bell = asyncio.Event()

@@ -77,7 +77,7 @@ def compare(watched: Watched, listed: Mapping[str, datetime], journalled: Mappin
         watched.last_round,
         watched.mode,
         seen=len(listed),
-        states=Counter(state for each, state in journalled.items() if each in listed),
+        states=dict(Counter(state for each, state in journalled.items() if each in listed)),
         missing=tuple(Missing(each, received) for received, each in missing),
         to_come=len(late),
         before_start=len(before),
