@@ -117,6 +117,10 @@ class Mail(Protocol):
     address: str
 
     @property
+    def answered_at(self) -> float:
+        """When Graph has last done what it was asked for this mailbox, by anybody (monotonic seconds); -inf: never."""
+
+    @property
     def drafts(self) -> Drafts:
         """Its mails of ours."""
 

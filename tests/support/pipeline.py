@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
@@ -74,6 +75,7 @@ class ScriptedMail:
 
     def __init__(self, address: str = MAILBOX) -> None:
         self.address = address
+        self.answered_at = -math.inf
         self.delta: dict[str | None, deque[Answer]] = defaultdict(deque)
         self.listing: list[Message] = []
         self.messages: dict[str, deque[Message | BaseException | None]] = defaultdict(deque)

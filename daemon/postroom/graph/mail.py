@@ -45,6 +45,11 @@ class MailboxMail:
         self._actions = Actions(client, self._urls, self._folders, address, _PREFER)
         self.drafts = Drafts(client, self._urls, address, _PREFER)
 
+    @property
+    def answered_at(self) -> float:
+        """When Graph has last done what it was asked for this mailbox, by anybody (monotonic seconds); -inf: never."""
+        return self._client.budgets.of(self.address).answered_at
+
     async def folder_id(self, name: str) -> str:
         """Resolve a well-known name or a path such as ``Inbox/Done`` to a folder id; NotFound names the lost part."""
         return await self._folders.find(name)

@@ -12,6 +12,7 @@ from postroom.errors import JournalError, PostroomError
 from postroom.failpoints import reach
 from postroom.model import Forward, MailAction, Reply, RetryPolicy, Send
 from postroom.pipeline.desk import Desk
+from postroom.pipeline.excuses import Excuses, is_of_mailbox
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
@@ -47,6 +48,7 @@ class Actor:
         self._clock = clock
         self._report = report
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
+        self._excuses = Excuses(clock)
         self._courier = Courier(journal=journal, clock=clock, report=report)
         self._finished: list[ActionResult] = []
         self._running: dict[asyncio.Task[None], ActionTask] = {}
@@ -143,10 +145,25 @@ class Actor:
                     return self._not_posted(task, posted)
                 note = await self._act(mail, task, posted.notes)
         except TimeoutError:
-            return self._failed(task, f"TimedOut: not done within {LIMIT:g} s")
-        except PostroomError as error:
-            return self._failed(task, f"{type(error).__name__}: {error}", getattr(error, "retry_after", None) or 0.0)
+            error = f"TimedOut: not done within {LIMIT:g} s"
+            return self._excused(mail, task, asyncio.CancelledError(), error) or self._failed(task, error)
+        except PostroomError as trouble:
+            error = f"{type(trouble).__name__}: {trouble}"
+            at_least = getattr(trouble, "retry_after", None) or 0.0
+            return self._excused(mail, task, trouble, error) or self._failed(task, error, at_least)
+        self._excuses.forget(task.id)
         return ActionResult(task, "done", self._clock.now(), note=note[:LONGEST_NOTE])
+
+    def _excused(self, mail: Mail, task: ActionTask, trouble: BaseException, error: str) -> ActionResult | None:
+        """Try again at no cost where the mailbox could not be asked: an outage may last longer than the attempts."""
+        if not is_of_mailbox(trouble):
+            return None
+        wait = self._excuses.wait(task.id, trouble, mail.answered_at, POLICY.first)
+        if wait is None:
+            return None
+        now = self._clock.now()
+        due_at = now + timedelta(seconds=wait)
+        return ActionResult(task, "ready", now, due_at=due_at, error=error[:LONGEST_NOTE], counted=False)
 
     async def _act(self, mail: Mail, task: ActionTask, notes: tuple[str, ...]) -> str:
         """Carry out what does not send: last, for a mail that was deleted cannot be answered."""

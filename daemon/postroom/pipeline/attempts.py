@@ -7,15 +7,16 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 
 from postroom.failpoints import reach
 from postroom.model import Delivery, Outcome, Reject, Retry, Settlement, Verdict
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.pipeline.excuses import Excuses
 from postroom.pipeline.handle import crashed, for_the_log, handle
-from postroom.pipeline.settle import PLAIN, cut_off, decide
+from postroom.pipeline.settle import PLAIN, cut_off, decide, forgive
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
 
@@ -43,6 +44,7 @@ class _Attempt:
     is_settled: bool = False
     has_ended: bool = False
     given_up: bool = False
+    context: AttemptContext | None = None
 
     def is_overdue(self, now: float) -> bool:
         """Say whether it is not waited for any longer."""
@@ -83,6 +85,7 @@ class Attempts:
         self._bind_log = bind_log
         self._ended = ended
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
+        self._excuses = Excuses(clock)
         self._queue: deque[_Attempt] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], _Attempt] = {}
@@ -180,7 +183,7 @@ class Attempts:
 
     def _handle(self, attempt: _Attempt) -> Awaitable[Outcome]:
         desk, delivery = attempt.desk, attempt.delivery
-        context = AttemptContext(
+        attempt.context = context = AttemptContext(
             delivery,
             mail=desk.mails[delivery.message.mailbox],
             journal=self._journal,
@@ -196,7 +199,9 @@ class Attempts:
         if outcome is None:
             verdict = cut_off(now)
         else:
-            verdict = decide(outcome, delivery, attempt.handler.retry, now, self._random)
+            verdict = self._excused(attempt, outcome, now) or decide(
+                outcome, delivery, attempt.handler.retry, now, self._random
+            )
         attempt.is_settled = True
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
@@ -204,6 +209,16 @@ class Attempts:
         self._ended()
         attempt.ended = self._clock.monotonic()
         self._tell(delivery, verdict, attempt.ended - attempt.started)
+
+    def _excused(self, attempt: _Attempt, outcome: Outcome, now: datetime) -> Verdict | None:
+        """Return the verdict on an attempt that failed because its mailbox could not be asked, if it did."""
+        delivery, trouble = attempt.delivery, attempt.context.trouble if attempt.context is not None else None
+        if trouble is None or not isinstance(outcome, Retry):
+            self._excuses.forget(delivery.id)
+            return None
+        answered_at = attempt.desk.mails[delivery.message.mailbox].answered_at
+        wait = self._excuses.wait(delivery.id, trouble, answered_at, attempt.handler.retry.first)
+        return None if wait is None else forgive(outcome, now + timedelta(seconds=wait))
 
     def _tell(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         if verdict is PLAIN:

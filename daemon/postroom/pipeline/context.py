@@ -6,14 +6,16 @@ import asyncio
 import fnmatch
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from postroom.errors import PostroomError
 from postroom.model import Body, Delivery
+from postroom.pipeline.excuses import is_of_mailbox
 from postroom.plugin import Attachment, Log, Once, State
 from postroom.ports import Clock, Journal, Mail
 
@@ -40,7 +42,12 @@ class AttemptContext:
 
     Args:
         bind_log: Makes the bound logger for a delivery.
+
+    Attributes:
+        trouble: Why the mailbox could not be asked the last time the handler wanted it to be; None while it could.
     """
+
+    trouble: BaseException | None = None
 
     def __init__(
         self,
@@ -84,15 +91,19 @@ class AttemptContext:
 
     async def body(self, kind: Literal["text", "html"] = "text") -> Body:
         """Fetch the mail's text."""
-        return await self._mail.body(self._delivery.message.id, kind)
+        with self._asking():
+            return await self._mail.body(self._delivery.message.id, kind)
 
     async def headers(self) -> tuple[tuple[str, str], ...]:
         """Fetch the internet headers, in their order."""
-        return await self._mail.headers(self._delivery.message.id)
+        with self._asking():
+            return await self._mail.headers(self._delivery.message.id)
 
     async def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
         """Yield the attachments that have content and whose name fits; a link to a cloud file has none."""
-        for info in await self._mail.attachments(self._delivery.message.id):
+        with self._asking():
+            found = await self._mail.attachments(self._delivery.message.id)
+        for info in found:
             if info.kind == "reference" or (info.is_inline and not inline):
                 continue
             if fnmatch.fnmatchcase(info.name.lower(), pattern.lower()):
@@ -100,7 +111,7 @@ class AttemptContext:
 
     def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
         """Yield an attachment's content in pieces."""
-        return self._mail.attachment_content(self._delivery.message.id, attachment_id)
+        return self._pieces(self._mail.attachment_content(self._delivery.message.id, attachment_id))
 
     @asynccontextmanager
     async def mime(self) -> AsyncIterator[Path]:
@@ -110,13 +121,33 @@ class AttemptContext:
             path = Path(directory.name) / "message.eml"
             file = await asyncio.to_thread(path.open, "wb")
             try:
-                async for piece in self._mail.mime(self._delivery.message.id):
+                async for piece in self._pieces(self._mail.mime(self._delivery.message.id)):
                     await asyncio.to_thread(file.write, piece)
             finally:
                 await asyncio.to_thread(file.close)
             yield path
         finally:
             await asyncio.to_thread(directory.cleanup)
+
+    async def _pieces(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Hand a stream on; what the handler does between two pieces is its own business."""
+        async with aclosing(cast("AsyncGenerator[bytes]", stream)):
+            while True:
+                with self._asking():
+                    piece = await anext(stream, None)
+                if piece is None:
+                    return
+                yield piece
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Remember whether the mailbox could be asked."""
+        try:
+            yield
+        except (PostroomError, asyncio.CancelledError) as error:
+            self.trouble = error if is_of_mailbox(error) else None
+            raise
+        self.trouble = None
 
     def once(self, key: str) -> Once:
         """Tell whether an effect is still to be made for this delivery, and record it."""

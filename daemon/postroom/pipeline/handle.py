@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from postroom.errors import GraphError, NotFound, PostroomError
+from postroom.errors import GraphError, NotFound, PostroomError, Refused
 from postroom.model import Delivery, Done, Outcome, Reject, Retry
 from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.legal import fault_of
@@ -23,6 +23,9 @@ GONE_AFTER = 3
 
 LONGEST_CRASH = 200
 """Characters of a foreign exception's text that are kept: it may quote a stranger."""
+
+HOPELESS = frozenset({"MessageTooLarge", "ErrorCorruptData"})
+"""Codes of what no further attempt changes: a mail that is too large to be read whole, or that Exchange cannot read."""
 
 DONE = Done()
 
@@ -66,6 +69,8 @@ def _failed(error: BaseException, handler: OpenHandler, delivery: Delivery) -> O
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     attempt = delivery.attempt - delivery.granted
+    if isinstance(error, Refused) and error.code in HOPELESS:
+        return Reject(f"{type(error).__name__}: {error}")
     if isinstance(error, NotFound) and attempt >= GONE_AFTER:
         return Reject(f"The message is gone: {error}")
     if isinstance(error, GraphError) and error.retry_after is not None:

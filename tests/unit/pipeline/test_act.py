@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager
 
 import pytest
@@ -86,7 +87,7 @@ async def test_a_failed_action_is_tried_again_alone_and_no_sooner_than_it_may(ac
         actor.wake.set()
         await settled(journal, 1)
 
-    assert (await read(journal))[0]["attempt"] == 2
+    assert (await read(journal))[0]["attempt"] == 1, "an outage costs no attempt"
 
 
 @pytest.mark.parametrize(
@@ -107,16 +108,31 @@ async def test_retry_after_is_a_least_wait(acting, *, journal, folder, clock, ma
 async def test_the_last_try_ends_dead(acting, *, journal, folder, clock, mail, notes):
     await ask(journal, folder, clock)
     mail.acts.append(Unavailable("Down.", status=503))
+    mail.answered_at = math.inf  # others of the mailbox are served: it must be this mail
 
     async with acting() as actor:
-        for number in range(1, POLICY.attempts + 1):
+        for number in range(1, POLICY.attempts + 2):
             await until(lambda number=number: len(mail.acted) == number)
-            await settled(journal, 1, "dead" if number == POLICY.attempts else "ready")
+            await settled(journal, 1, "dead" if number > POLICY.attempts else "ready")
             await clock.advance(POLICY.longest)
             actor.wake.set()
 
     assert (await read(journal))[0]["state"] == "dead"
     assert notes.named("action")[-1]["error"] == "Unavailable: Down."
+
+
+async def test_an_outage_longer_than_all_tries_makes_no_action_dead(acting, *, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    mail.acts.append(Unavailable("Down.", status=503))
+
+    async with acting() as actor:
+        for number in range(1, 3 * POLICY.attempts):
+            await until(lambda number=number: len(mail.acted) == number)
+            await settled(journal, 1, "ready")
+            await clock.advance(POLICY.longest)
+            actor.wake.set()
+        mail.acts[0] = "done"
+        await settled(journal, 1)
 
 
 async def test_a_defect_in_carrying_out_is_a_failed_try(acting, journal, folder, clock, mail):
