@@ -1,0 +1,258 @@
+"""One mail, sent once: whatever fails on the way, whenever it is taken up again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from postroom.errors import Forbidden, JournalError, NotFound, Refused, Throttled, Unavailable
+from postroom.model import Address, Forward, MoveTo, Reply, Send
+from postroom.outgoing import Rate, SendingLimits
+from postroom.pipeline.posting import BUSY_WAIT, tag
+from postroom.pipeline.send import Courier
+from postroom.ports import ActionTask
+from postroom.testing import make_message
+from support.drafts import MemoryDrafts
+from support.pipeline import MAILBOX, ScriptedMail
+
+LIMITS = SendingLimits(patience=30.0)
+REPLY = Reply("Hello {subject}")
+DOWN = Unavailable("Down.", status=503)
+
+
+class Post:
+    """A courier with all that it works with."""
+
+    def __init__(self, journal, clock, notes, limits=LIMITS):
+        self.journal, self.clock, self.notes, self.limits = journal, clock, notes, limits
+        self.mail = ScriptedMail()
+        self.drafts = self.mail.drafts = MemoryDrafts()
+        self.message = make_message(sender=Address("Anna", "anna@supplier.example"), subject="x", mailbox=MAILBOX)
+        self.mail.messages[self.message.id].append(self.message)
+        self.courier = Courier(journal=journal, clock=clock, report=notes)
+
+    def task(self, *actions, origin="rule all then", attempt=1):
+        return ActionTask(1, MAILBOX, self.message.id, origin, actions or (REPLY,), attempt)
+
+    async def post(self, task=None):
+        return await self.courier.post(task or self.task(), self.mail, self.limits)
+
+
+@pytest.fixture
+def post(journal, clock, notes):
+    return Post(journal, clock, notes)
+
+
+async def test_a_mail_is_drafted_remembered_sent_and_said_to_be_sent(post):
+    posted = await post.post()
+    assert posted.notes == ("reply: sent",)
+    assert post.drafts.delivered == [tag(post.task(), 0)]
+    assert post.drafts.calls == ["find", "make", "send"]
+    assert post.notes.named("sent")[0]["kind"] == "reply"
+
+
+async def test_what_was_sent_is_not_sent_again_and_asks_nothing_of_graph(post):
+    await post.post()
+    calls = len(post.drafts.calls)
+    assert (await post.post()).notes == ("reply: sent",)
+    assert len(post.drafts.calls) == calls
+
+
+async def test_each_mail_of_a_task_is_one_of_its_own(post):
+    task = post.task(REPLY, Forward(("a@b.example",)), Forward(("a@b.example",)), MoveTo("x"))
+    assert len((await post.post(task)).notes) == 3
+    assert len(set(post.drafts.delivered)) == 3
+
+
+async def test_a_rules_text_is_filled_in_and_a_handlers_is_not(post):
+    await post.post(post.task())
+    await post.post(post.task(origin="handler echo"))
+    assert [each.text for each in post.drafts.made] == ["Hello x", "Hello {subject}"]
+
+
+async def test_a_draft_whose_making_was_not_heard_of_is_found_and_not_made_twice(post):
+    post.drafts.after["make"].append(DOWN)
+    assert (await post.post()).notes == ("reply: sent",)
+    assert post.drafts.calls.count("make") == 1
+
+
+async def test_a_draft_that_nobody_remembers_is_found_by_its_tag(post):
+    post.journal.failures["note_send"].append(JournalError("The disk is full."))
+    with pytest.raises(JournalError):
+        await post.post()
+    await post.post()
+    assert (post.drafts.calls.count("make"), len(post.drafts.delivered)) == (1, 1)
+
+
+async def test_of_two_drafts_with_one_tag_one_is_sent_and_the_other_deleted(post):
+    post.drafts.items |= {"a": (tag(post.task(), 0), True), "b": (tag(post.task(), 0), True)}
+    await post.post()
+    assert (len(post.drafts.delivered), len(post.drafts.items)) == (1, 1)
+
+
+async def test_a_mail_whose_sending_was_not_heard_of_is_looked_at_and_not_sent_twice(post):
+    post.drafts.after["send"].append(DOWN)
+    assert (await post.post()).notes == ("reply: sent",)
+    assert len(post.drafts.delivered) == 1
+
+
+async def test_a_mail_that_may_be_on_its_way_is_left_alone_for_a_while_and_then_sent(post):
+    post.drafts.before["send"].append(DOWN)
+    with pytest.raises(Unavailable):
+        await post.post()
+    held = await post.post()
+    assert held.due_at == post.clock.now() + timedelta(seconds=30)
+    assert not post.drafts.delivered
+    await post.clock.advance(31)
+    assert (await post.post()).notes == ("reply: sent",)
+    assert post.drafts.calls.count("make") == 1
+
+
+async def test_an_id_that_changed_when_the_mail_was_sent_does_not_make_it_go_out_twice(post):
+    post.drafts.after["send"].append(DOWN)
+    post.drafts.before["look"].append(DOWN)
+    with pytest.raises(Unavailable):
+        await post.post()
+    [(key, item)] = post.drafts.items.items()
+    post.drafts.items = {f"{key}-sent": item}
+    assert (await post.post()).notes == ("reply: sent earlier",)
+    assert len(post.drafts.delivered) == 1
+
+
+async def test_a_draft_that_is_gone_without_a_copy_counts_as_sent_and_the_note_says_so(post):
+    post.drafts.after["send"].append(DOWN)
+    post.drafts.before["look"].append(DOWN)
+    with pytest.raises(Unavailable):
+        await post.post()
+    post.drafts.items.clear()
+    assert (await post.post()).due_at is not None
+    await post.clock.advance(31)
+    assert "taken as sent" in (await post.post()).notes[0]
+    assert len(post.drafts.delivered) == 1
+
+
+async def test_what_was_sent_is_found_even_by_a_journal_that_forgot_all_of_it(post):
+    post.drafts.items["old"] = (tag(post.task(), 0), False)
+    assert (await post.post()).notes == ("reply: sent earlier",)
+    assert post.drafts.delivered == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Forbidden("No.", status=403, code="ErrorAccessDenied"), "Grant the app Mail.Send"),
+        (Refused("No.", status=400, code="ErrorInvalidRecipients"), "whom it goes to"),
+    ],
+)
+async def test_a_mail_that_graph_will_never_send_is_refused_at_once_and_leaves_no_draft(post, error, words):
+    post.drafts.before["send"].append(error)
+    posted = await post.post()
+    assert words in posted.refused
+    assert not post.drafts.items
+    assert (await post.post()).notes == ("reply: sent",), "once the cause is mended it can be tried again"
+
+
+async def test_a_refused_token_is_no_verdict_on_the_mail(post):
+    post.drafts.before["send"].append(Forbidden("No.", status=401))
+    with pytest.raises(Forbidden):
+        await post.post()
+    assert post.drafts.items
+
+
+async def test_giving_up_deletes_the_draft_and_trying_again_makes_a_new_one(post):
+    post.drafts.before["send"].append(DOWN)
+    with pytest.raises(Unavailable):
+        await post.post()
+    await post.courier.give_up(post.task(), post.mail)
+    assert not post.drafts.items
+    await post.post()
+    assert len(post.drafts.delivered) == 1
+
+
+async def test_giving_up_leaves_alone_what_was_sent(post):
+    await post.post()
+    await post.courier.give_up(post.task(), post.mail)
+    assert len(post.drafts.items) == 1
+
+
+@pytest.mark.parametrize("action", [REPLY, Forward(("a@b.example",)), Send(("a@b.example",), "s", "t")])
+async def test_a_mail_about_a_message_that_is_gone_is_not_sent_and_only_an_answer_is_not_missed(post, action):
+    post.mail.messages[post.message.id].clear()
+    post.mail.messages[post.message.id].append(None)
+    posted = await post.post(post.task(action))
+    told = posted.notes[0] if isinstance(action, Reply) else posted.refused
+    assert "not sent: the message is gone" in told
+    assert bool(posted.refused) == (not isinstance(action, Reply))
+
+
+async def test_a_message_that_goes_while_it_is_answered_is_gone(post):
+    post.mail.messages[post.message.id].append(None)
+    post.drafts.before["make"].append(NotFound("Gone.", status=404, code="ErrorItemNotFound"))
+    assert (await post.post()).notes == ("reply: not sent: the message is gone",)
+
+
+async def test_an_answer_beyond_the_mailboxs_limit_is_not_sent_and_a_forward_waits(journal, clock, notes):
+    post = Post(journal, clock, notes, SendingLimits(per_mailbox=Rate(1, 3600.0)))
+    await post.post()
+    assert "not sent: the mailbox has sent" in (await post.post(post.task(REPLY, origin="other"))).notes[0]
+    forward = post.task(Forward(("a@b.example",)), origin="third")
+    assert (await post.post(forward)).due_at == clock.now() + BUSY_WAIT
+    await clock.advance(3601)
+    assert (await post.post(forward)).notes == ("forward: sent",)
+
+
+async def test_a_restart_does_not_forget_whom_it_answered(journal, clock, notes):
+    limits = SendingLimits(per_correspondent=Rate(2, 3600.0))
+    for number in range(4):
+        post = Post(journal, clock, notes, limits)
+        await post.post(post.task(origin=f"rule {number} then"))
+    assert len(notes.named("sent")) == 2
+    assert len(notes.named("not_sent")) == 2
+
+
+async def test_a_conversation_ends_after_so_many_mails_and_a_forward_that_is_left_out_is_no_secret(
+    journal, clock, notes
+):
+    post = Post(journal, clock, notes, SendingLimits(per_conversation=Rate(2, 86_400.0)))
+    post.message = make_message(sender=Address("", "a@b.example"), mailbox=MAILBOX, conversation_id="talk")
+    post.mail.messages[post.message.id].append(post.message)
+    forward = Forward(("team@contoso.example",))
+    results = [await post.post(post.task(forward, origin=f"rule {n} then")) for n in range(3)]
+    assert [bool(each.refused) for each in results] == [False, False, True]
+    assert "about this conversation" in results[2].refused
+
+
+STEPS = ["find", "make", "look", "send", "discard"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    trouble=st.lists(
+        st.tuples(st.sampled_from(STEPS), st.sampled_from(["before", "after"]), st.integers(0, 3)), max_size=12
+    ),
+    journal_trouble=st.lists(st.tuples(st.sampled_from(["note_send", "reserve_send"]), st.booleans()), max_size=4),
+    number=st.integers(0, 10**9),
+)
+async def test_whatever_fails_whenever_the_mail_goes_out_once(post, trouble, journal_trouble, number):
+    """Before or after its work any step may fail, or the process die; it is taken up again until it is settled."""
+    drafts = post.drafts = post.mail.drafts = MemoryDrafts()
+    task = post.task(Forward(("a@b.example",)), origin=f"rule {number} {trouble} {journal_trouble}")
+    post.limits = SendingLimits(per_conversation=Rate(10**6, 3600.0), per_mailbox=Rate(10**6, 3600.0))
+    for step, when, gap in trouble:
+        getattr(drafts, when)[step].extend([*[None] * gap, DOWN])
+    for method, _ in journal_trouble:
+        post.journal.failures[method].append(JournalError("The disk is full."))
+    for _ in range(80):
+        try:
+            posted = await post.post(task)
+        except (Unavailable, JournalError, Throttled):
+            await post.clock.advance(40)
+        else:
+            if posted.notes:
+                break
+            await post.clock.advance(40)
+    assert drafts.delivered == [tag(task, 0)]
+    assert not [key for key, (_, is_draft) in drafts.items.items() if is_draft]
