@@ -24,7 +24,7 @@ SUMMARY = 60.0
 LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
-WARNINGS = frozenset({"resync", "fallback", "clock", "close_failed", "stranded"})
+WARNINGS = frozenset({"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded"})
 ERRORS = frozenset({"reload_failed", "unreadable"})
 
 

@@ -72,6 +72,8 @@ class Dispatcher:
         self._more = False
         self._claiming = True
         self._concluded = False
+        self._lost_rules: set[tuple[str, str]] = set()
+        self._said_lost: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Turn after turn, until `stop` has been called and everything is settled.
@@ -165,6 +167,7 @@ class Dispatcher:
             return []
         # Not before: an outcome must not be lost to a full disk.
         del self._attempts.finished[: len(settled)]
+        self._say_lost_rules(settled)
         return claimed
 
     async def _settle_singly(self, settled: Sequence[Settlement], now: datetime) -> None:
@@ -207,7 +210,19 @@ class Dispatcher:
             if not any(rule.then or rule.on_failure for rule in rules.get(mailbox, {}).values())
         }
 
+    def _say_lost_rules(self, settled: Sequence[Settlement]) -> None:
+        """Say once of each rule that was renamed or removed while its mails waited: it asks for nothing any more."""
+        for mailbox, rule in {(item.delivery.message.mailbox, item.delivery.rule) for item in settled}:
+            if rule not in self.desk.rules.get(mailbox, {}):
+                self._lost_rules.add((mailbox, rule))
+        for mailbox, rule in self._lost_rules - self._said_lost:
+            self._report.event("rule_lost", mailbox=mailbox, rule=rule)
+        self._said_lost |= self._lost_rules
+        self._lost_rules.clear()
+
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
-        requests = conclude(siblings, self.desk.rules.get(siblings.mailbox, {}))
+        rules = self.desk.rules.get(siblings.mailbox, {})
+        self._lost_rules |= {(siblings.mailbox, name) for name in siblings.rules if name not in rules}
+        requests = conclude(siblings, rules)
         self._concluded = self._concluded or bool(requests)
         return requests

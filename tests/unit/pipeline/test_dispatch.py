@@ -816,3 +816,25 @@ async def test_a_turn_that_only_reads_does_not_say_the_journal_works_again(dispa
         dispatcher.wake.set()
         await settled(journal, 1)
         await until(lambda: "journal" in notes.well)
+
+
+@pytest.mark.parametrize("others", [(), (Rule("other", ALWAYS, ("erp",), then=(MarkRead(),)),)])
+async def test_a_rule_renamed_while_its_mails_wait_is_said_once_to_ask_for_nothing_any_more(
+    dispatching, *, journal, folder, clock, notes, others
+):
+    await deliver(journal, folder, clock, "erp", count=3, rule="bills")
+    async with dispatching(opened("erp"), rules=others):
+        await settled(journal, 3)
+        await until(lambda: notes.named("rule_lost"))
+        await deliver(journal, folder, clock, "erp", count=3, rule="bills")
+        await settled(journal, 6)
+
+    assert notes.named("rule_lost") == [{"mailbox": MAILBOX, "rule": "bills"}]
+
+
+async def test_of_a_rule_that_is_there_nothing_is_said(dispatching, journal, folder, clock, notes):
+    await deliver(journal, folder, clock, "erp", rule="bills")
+    async with dispatching(opened("erp"), rules=[Rule("bills", ALWAYS, ("erp",))]):
+        await settled(journal, 1)
+
+    assert not notes.named("rule_lost")
