@@ -18,6 +18,8 @@ from postroom.graph.client import GraphClient
 from postroom.graph.mail import MailboxMail
 from postroom.graph.session import Limits
 from postroom.graph.token import TokenSource
+from postroom.model import Forward, Reply, Send
+from postroom.rule import Rule
 from postroom.tenant import Tenant
 
 HASTE = Limits(connect=10.0, read=20.0, total=30.0, wait=10.0, tries=2)
@@ -28,6 +30,7 @@ AT_ONCE = 50
 
 READING = frozenset({"Mail.Read", "Mail.ReadWrite"})
 WRITING = frozenset({"Mail.ReadWrite"})
+SENDING = frozenset({"Mail.Send"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ def _missing(claims: Mapping[str, Any], mailboxes: list[WatchedMailbox]) -> list
     needs = [(READING, "reading mail")]
     if acting is not None:
         needs.append((WRITING, f"the mail actions of {acting.address}"))
+    if (sending := next((each for each in mailboxes if any(map(_sends, each.rules))), None)) is not None:
+        needs.append((SENDING, f"what the rules of {sending.address} send"))
     has = ", ".join(sorted(roles))
     return [
         f"{what} needs {min(needed)}, and the token has {has} only; grant it to the app and give admin consent, unless "
@@ -139,6 +144,10 @@ def _missing(claims: Mapping[str, Any], mailboxes: list[WatchedMailbox]) -> list
         for needed, what in needs
         if roles and not roles & needed
     ]
+
+
+def _sends(rule: Rule) -> bool:
+    return any(isinstance(action, Reply | Forward | Send) for action in (*rule.then, *rule.on_failure))
 
 
 @contextlib.contextmanager

@@ -50,6 +50,12 @@ class Metrics:
             ["kind", "state"],
             registry=registry,
         )
+        self._sends = Counter(
+            "postroom_sends_total",
+            "Mails to be sent, by kind (reply, forward, send) and what became of each (sent, not_sent, held_back).",
+            ["kind", "outcome"],
+            registry=registry,
+        )
         self._retries = Counter(
             "postroom_graph_retries_total", "Graph requests sent again, by HTTP status.", ["status"], registry=registry
         )
@@ -107,6 +113,10 @@ class Metrics:
     def action(self, kind: str, state: str) -> None:
         """Count the mail actions of one origin; `kind` is ``rule`` or ``handler``."""
         self._actions.labels(kind, state).inc()
+
+    def send(self, kind: str, outcome: str) -> None:
+        """Count a mail that was sent, not sent, or held back for a while."""
+        self._sends.labels(kind, outcome).inc()
 
     def retry(self, status: int) -> None:
         """Count a Graph request that is sent again; status 0 is no answer."""

@@ -24,7 +24,7 @@ SUMMARY = 60.0
 LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
-WARNINGS = frozenset({"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded"})
+WARNINGS = frozenset({"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded", "send_held_back"})
 ERRORS = frozenset({"reload_failed", "unreadable"})
 
 
@@ -56,6 +56,9 @@ class Report:
             "configuration": self._configuration,
             "resync": self._resync,
             "retry": self._retry,
+            "sent": self._sent,
+            "not_sent": self._not_sent,
+            "send_held_back": self._held_back,
             "breaker": self._breaker,
             "reconciled": self._reconciled,
             "fallback": self._fallback,
@@ -203,6 +206,18 @@ class Report:
     def _restored(self, fields: dict[str, Any]) -> None:
         self.health.recovered(_mode_of(fields))
         self._say("restored", fields)
+
+    def _sent(self, fields: dict[str, Any]) -> None:
+        self.metrics.send(fields["kind"], "sent")
+        self._say("sent", fields)
+
+    def _not_sent(self, fields: dict[str, Any]) -> None:
+        self.metrics.send(fields["kind"], "not_sent")
+        self._say("not_sent", fields)
+
+    def _held_back(self, fields: dict[str, Any]) -> None:
+        self.metrics.send(fields["kind"], "held_back")
+        self._say("send_held_back", fields)
 
     def _retry(self, fields: dict[str, Any]) -> None:
         status = fields.get("status")

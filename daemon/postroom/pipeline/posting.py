@@ -99,7 +99,7 @@ class Posting:
         found = await self.journal.reserve_send(plan, _windows(limits, now), decide, now)
         match found:
             case Busy(why):
-                self._tell("send_held_back", reason=why)
+                self.report.event("send_held_back", **self._own(), reason=why)
                 raise HeldBackError(now + BUSY_WAIT)
             case Refusal(why):
                 return self._withhold(why)
@@ -168,24 +168,24 @@ class Posting:
     async def _sent(self, record: SendRecord, how: str) -> str:
         note = f"{self._name}: {how}"
         await self.journal.note_send(replace(record, state="sent", note=note))
-        self._tell("sent", how=how)
+        self.report.event("sent", **self._own(), how=how)
         return note
 
     def _withhold(self, why: str) -> str:
         """Leave an answer unsent with a note; what somebody asked for must not go missing without their knowing."""
         if not isinstance(self.action, Reply):
             raise self._not_sent(f"{self._name}: not sent: {why}.")
-        self._tell("not_sent", reason=why)
+        self.report.event("not_sent", **self._own(), reason=why)
         return f"{self._name}: not sent: {why}"
 
     def _not_sent(self, why: str) -> NotSentError:
-        self._tell("not_sent", reason=why)
+        self.report.event("not_sent", **self._own(), reason=why)
         return NotSentError(why)
 
-    def _tell(self, event: str, **fields: str) -> None:
+    def _own(self) -> dict[str, str]:
+        """Return what an event says of the mail; never whom it was for, nor what it says."""
         task = self.task
-        own = {"mailbox": task.mailbox, "message": task.message_id, "origin": task.origin, "kind": self._name}
-        self.report.event(event, **own, **fields)
+        return {"mailbox": task.mailbox, "message": task.message_id, "origin": task.origin, "kind": self._name}
 
     @property
     def _name(self) -> str:
