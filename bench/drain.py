@@ -212,7 +212,8 @@ def as_table(rounds: list[Round], ratio: float, isal_ratio: float) -> str:
         f"   {each.daemon.messages / each.daemon.wall:12,.0f}   {each.daemon.peak_mib:15.1f}"
         for number, each in enumerate(rounds, 1)
     ]
-    result = f"median ratio {ratio:.2f} (limit {LIMIT:g}, goal {GOAL:g}); to the yardstick with isal {isal_ratio:.2f} (no limit)"
+    limit = f"median ratio {ratio:.2f} (limit {LIMIT:g}, goal {GOAL:g})"
+    result = f"{limit}; to the yardstick with isal {isal_ratio:.2f} (no limit)"
     return "\n".join([head, "", columns, *rows, "", result])
 
 
