@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def render(snapshot: Mapping[str, Any]) -> str:
         deliveries=_of(counts, "deliveries."),
         actions=_of(counts, "actions."),
         age=age,
+        moment=moment,
+        remarks=remarks,
     )
 
 
@@ -44,6 +47,24 @@ def age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def moment(text: str) -> markupsafe.Markup:
+    """Write an ISO 8601 time for people: ``2026-03-01 12:00:00Z``, the form of the command line."""
+    said = datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return markupsafe.Markup('<time datetime="{}">{}</time>').format(text, said)
+
+
+def remarks(folder: Mapping[str, Any]) -> list[str]:
+    """Say what is not as usual with a folder; nothing when all is."""
+    unaccounted = folder.get("unaccounted", 0)
+    said = {
+        f"late: limit {age(folder['limit_seconds'])}": folder["stale"],
+        "parked": folder.get("parked"),
+        "by listing": folder.get("mode") == "listing",
+        f"{unaccounted} unaccounted": unaccounted,
+    }
+    return [words for words, holds in said.items() if holds]
 
 
 def _of(counts: Mapping[str, int], prefix: str) -> dict[str, int]:

@@ -98,6 +98,28 @@ async def test_the_page_shows_problems_freshness_and_deliveries(console, state):
     assert "7 messages" in page
 
 
+async def test_the_page_shows_what_is_not_as_usual_with_a_folder(console, state):
+    usual = {"stale": False, "mode": "delta", "parked": False, "unaccounted": 0}
+    state["mailboxes"] = [FOLDER | usual]
+    async with console.get("/") as response:
+        assert '<span class="tag">' not in await response.text()
+    state["mailboxes"] = [FOLDER | {"mode": "listing", "parked": True, "unaccounted": 3}]
+    async with console.get("/") as response:
+        tags = re.findall(r'<span class="tag">(.*?)</span>', await response.text())
+    assert tags == ["late: limit 90 s", "parked", "by listing", "3 unaccounted"]
+
+
+async def test_dead_letters_and_problems_stand_out_and_times_are_for_people(console, state):
+    dead = {"what": "2 dead letters", "what_to_do": "`postroom deliveries list --dead` shows why.", "count": 2}
+    state.update(notices=[dead], problems=[PROBLEM], counts={"deliveries.dead": 2})
+    async with console.get("/") as response:
+        page = await response.text()
+    assert "2 dead letters" in page
+    assert '<tr class="bad"><td>dead</td>' in page
+    assert f'<time datetime="{TIME}">2026-03-01 12:00:00Z</time>' in page
+    assert "<title>Postroom: ok (1)</title>" in page
+
+
 async def test_nothing_on_the_page_can_be_markup_from_outside(console, state):
     evil = "<script>alert(1)</script>"
     problem = PROBLEM | {"what": evil, "where": evil, "what_to_do": evil}
