@@ -65,6 +65,7 @@ class App:
         self.dispatcher: Dispatcher
         self.actor: Actor
         self.chores: Chores
+        self.freshness: FreshnessWatch
         self.retention: Retention
         self.timepiece: Timepiece
         self._clock = clock
@@ -107,8 +108,8 @@ class App:
         self._schedule.every(TICK, "poll", self._tick)
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
-        freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
-        self._schedule.every(5.0, "freshness", freshness.look)
+        self.freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
+        self._schedule.every(5.0, "freshness", self.freshness.look)
         self._keep(self._generation)
         self._schedule.start()
         self.report.event(

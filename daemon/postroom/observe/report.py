@@ -148,9 +148,15 @@ class Report:
             self._unfinished("action", state, fields)
 
     def _unfinished(self, name: str, state: str, fields: dict[str, Any]) -> None:
-        """An attempt that has to be repeated without an error was cut off by a stop: nobody needs to look."""
+        """An attempt that has to be repeated without an error was cut off by a stop: nobody needs to look.
+
+        One that is forgiven failed for what has a problem of its own already; of those there may be very many.
+        """
         if state == "dead":
             self.log.error(name, **fields)
+        elif fields.get("forgiven") and fields.get("error"):
+            self._tally("deliveries_forgiven" if name == "delivery" else "actions_forgiven")
+            self.log.debug(name, **fields)
         elif state == "ready" and fields.get("error"):
             self.log.warning(name, **fields)
         else:

@@ -132,6 +132,7 @@ class Actor:
             state=result.state,
             note=result.note,
             error=result.error,
+            forgiven=not result.counted,
         )
 
     async def _result(self, desk: Desk, task: ActionTask) -> ActionResult:
