@@ -49,6 +49,10 @@ format: $(READY)  ## Format the code and mend what ruff can mend by itself.
 bench: $(READY)  ## Measure CPU per message against a bare loop over the same pages.
 	@$(BIN)/python bench/drain.py $(ARGS)
 
+.PHONY: soak
+soak: $(READY)  ## Run 100,000 mails through the daemon and see that neither memory nor journal grow (8 minutes).
+	@$(BIN)/python bench/soak.py $(ARGS)
+
 .PHONY: schema
 schema: $(READY)  ## Write config/postroom.schema.json anew from the code.
 	@$(BIN)/postroom schema > config/postroom.schema.json.new
