@@ -21,7 +21,9 @@ SECTIONS = {
     "ManagedIdentitySection": "`tenant.credential.managed_identity`",
     "ConsoleSection": "`console`",
     "LimitsSection": "`limits`",
+    "ReconcileSection": "`reconcile`",
     "RetentionSection": "`retention`",
+    "SendingSection": "`sending`",
     "LogSection": "`log`",
     "HandlerSection": "`handlers.NAME`",
     "RetrySection": "`handlers.NAME.retry`",
@@ -32,6 +34,9 @@ SECTIONS = {
     "SizeRange": "`size`",
     "AgeRange": "`age`",
     "ActionsSection": "`then` and `on_failure`",
+    "ReplySection": "`reply`",
+    "ForwardSection": "`forward`",
+    "SendSection": "`send`",
 }
 
 
