@@ -6,49 +6,26 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 
 from postroom.failpoints import reach
-from postroom.model import Delivery, Outcome, Reject, Retry, Settlement, Verdict
+from postroom.model import Delivery, Outcome, Retry, Settlement, Verdict
+from postroom.pipeline.attempt import Attempt
+from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.context import AttemptContext
-from postroom.pipeline.desk import Desk, OpenHandler
-from postroom.pipeline.excuses import Excuses
+from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed, for_the_log, handle
-from postroom.pipeline.settle import PLAIN, cut_off, decide, forgive
+from postroom.pipeline.settle import PLAIN, cut_off
+from postroom.pipeline.verdicts import Verdicts
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
 
-OVERDRAWN = "was the last, and the daemon died while it ran: it is not run again"
-"""What became of the attempts of a delivery that is dead without being run once more."""
-
-GRACE = 10.0
-"""Seconds an attempt has to end after its time limit; one that swallows its cancellation is given up then."""
+PATIENCE_ALONE = 60.0
+"""Seconds that a delivery which is to run quite alone waits for the others to end, and keeps new ones waiting."""
 
 LONGEST_STRETCH = 0.01
 """Seconds that handlers which need not wait are run one after the other before others get the event loop."""
-
-
-@dataclass(slots=True, eq=False)
-class _Attempt:
-    """An attempt, when it began to run and when it ended (monotonic seconds), and how far it has come."""
-
-    desk: Desk
-    handler: OpenHandler
-    delivery: Delivery
-    started_at: datetime
-    started: float = 0.0
-    ended: float = 0.0
-    has_begun: bool = False
-    is_settled: bool = False
-    has_ended: bool = False
-    given_up: bool = False
-    context: AttemptContext | None = None
-
-    def is_overdue(self, now: float) -> bool:
-        """Say whether it is not waited for any longer."""
-        return self.has_begun and not self.is_settled and now >= self.started + self.handler.timeout + GRACE
 
 
 class Attempts:
@@ -63,6 +40,7 @@ class Attempts:
         ended: Called when an attempt has left its settlement.
 
     Attributes:
+        alone: A suspect on its last attempt, which waits for all others to end or runs alone; nothing new is started.
         finished: Settlements that the journal does not have yet; whoever stores them takes them out.
         busy: Handler name -> how many places are taken: by deliveries that run, and by those a page may bring.
     """
@@ -73,10 +51,12 @@ class Attempts:
         journal: Journal,
         clock: Clock,
         report: Report,
+        breakers: Breakers,
         bind_log: Callable[[Delivery], Log],
         ended: Callable[[], None],
         random: Random | None = None,
     ) -> None:
+        self.alone: Attempt | None = None
         self.finished: list[Settlement] = []
         self.busy: Counter[str] = Counter()
         self._journal = journal
@@ -84,11 +64,10 @@ class Attempts:
         self._report = report
         self._bind_log = bind_log
         self._ended = ended
-        self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
-        self._excuses = Excuses(clock)
-        self._queue: deque[_Attempt] = deque()
+        self._verdicts = Verdicts(breakers=breakers, clock=clock, random=(random or Random()).random)  # noqa: S311 - jitter, not a secret
+        self._queue: deque[Attempt] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._running: dict[asyncio.Task[None], _Attempt] = {}
+        self._running: dict[asyncio.Task[None], Attempt] = {}
         self._stopping = False
 
     def __bool__(self) -> bool:
@@ -98,11 +77,26 @@ class Attempts:
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""
         for delivery in deliveries:
-            self._queue.append(_Attempt(desk, desk.handlers[delivery.handler], delivery, now))
+            attempt = Attempt(desk, desk.handlers[delivery.handler], delivery, now)
             desk.begin()
             self.busy[delivery.handler] += 1
+            if attempt.wants_to_be_alone:
+                self.alone, attempt.started = attempt, self._clock.monotonic()
+            else:
+                self._queue.append(attempt)
         if self._worker is None:
             self._hire()
+
+    def start_alone(self) -> None:
+        """Run the suspect that is to be alone once nothing else runs, or when that takes too long."""
+        attempt = self.alone
+        if attempt is None or attempt.has_begun or attempt in self._queue:
+            return
+        others = bool(self._queue) or any(not each.given_up for each in self._running.values())
+        if not others or self._clock.monotonic() - attempt.started > PATIENCE_ALONE:
+            self._queue.append(attempt)
+            if self._worker is None:
+                self._hire()
 
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
@@ -123,6 +117,8 @@ class Attempts:
     async def stop(self, limit: float) -> None:
         """Let what runs finish within `limit` seconds, then cut it off; what has not begun is given back."""
         self._stopping = True
+        if self.alone is not None and not self.alone.has_begun and self.alone not in self._queue:
+            self._end(self.alone)
         running = [task for task, attempt in self._running.items() if not attempt.given_up]
         if running:
             await asyncio.wait(running, timeout=limit)
@@ -155,14 +151,16 @@ class Attempts:
         if worker is self._worker:
             self._hire()
 
-    async def _run(self, attempt: _Attempt) -> None:
+    async def _run(self, attempt: Attempt) -> None:
         """Run one attempt and leave its settlement."""
         outcome: Outcome | None = None
         reach("handler.starting")
         try:
             if not self._stopping:
                 attempt.has_begun, attempt.started = True, self._clock.monotonic()
-                outcome = _refusal(attempt) or await self._handle(attempt)
+                outcome = attempt.refusal()
+                attempt.is_refused = outcome is not None
+                outcome = outcome or await self._handle(attempt)
         except asyncio.CancelledError as error:
             # A handler may also cancel its own task: that is its failure and not our stop.
             outcome = None if self._stopping else crashed(error)
@@ -172,7 +170,7 @@ class Attempts:
         if not attempt.given_up:
             self._finish(attempt, outcome)
 
-    def _end(self, attempt: _Attempt, error: BaseException | None = None) -> None:
+    def _end(self, attempt: Attempt, error: BaseException | None = None) -> None:
         """Give an attempt's place back, and see to it that it is settled."""
         attempt.has_ended = True
         attempt.desk.end()
@@ -181,7 +179,7 @@ class Attempts:
         if not attempt.is_settled:
             self._finish(attempt, None if error is None else crashed(error))
 
-    def _handle(self, attempt: _Attempt) -> Awaitable[Outcome]:
+    def _handle(self, attempt: Attempt) -> Awaitable[Outcome]:
         desk, delivery = attempt.desk, attempt.delivery
         attempt.context = context = AttemptContext(
             delivery,
@@ -193,16 +191,13 @@ class Attempts:
         )
         return handle(attempt.handler, delivery, context, self._hire)
 
-    def _finish(self, attempt: _Attempt, outcome: Outcome | None) -> None:
+    def _finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Leave the settlement of an attempt; without an outcome it was cut off."""
         delivery, now = attempt.delivery, self._clock.now()
-        if outcome is None:
-            verdict = cut_off(now)
-        else:
-            verdict = self._excused(attempt, outcome, now) or decide(
-                outcome, delivery, attempt.handler.retry, now, self._random
-            )
+        verdict = self._verdicts.on(attempt, outcome, now)
         attempt.is_settled = True
+        if attempt is self.alone:
+            self.alone = None
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         reach("outcome.in_hand")
@@ -210,30 +205,11 @@ class Attempts:
         attempt.ended = self._clock.monotonic()
         self._tell(delivery, verdict, attempt.ended - attempt.started)
 
-    def _excused(self, attempt: _Attempt, outcome: Outcome, now: datetime) -> Verdict | None:
-        """Return the verdict on an attempt that failed because its mailbox could not be asked, if it did."""
-        delivery, trouble = attempt.delivery, attempt.context.trouble if attempt.context is not None else None
-        if trouble is None or not isinstance(outcome, Retry):
-            self._excuses.forget(delivery.id)
-            return None
-        answered_at = attempt.desk.mails[delivery.message.mailbox].answered_at
-        wait = self._excuses.wait(delivery.id, trouble, answered_at, attempt.handler.retry.first)
-        return None if wait is None else forgive(outcome, now + timedelta(seconds=wait))
-
     def _tell(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         if verdict is PLAIN:
             self._report.done(delivery, seconds)
             return
         error = verdict.error and for_the_log(verdict.error)
         told = {"state": verdict.state.value, "seconds": seconds, "note": verdict.note, "error": error}
-        self._report.event("delivery", **delivery.labels, **told)
-
-
-def _refusal(attempt: _Attempt) -> Outcome | None:
-    """Say why an attempt is not made at all, if it is not."""
-    handler, delivery = attempt.handler, attempt.delivery
-    if delivery.message.mailbox not in attempt.desk.mails:
-        return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
-    if delivery.suspect and delivery.attempt > handler.retry.attempts + delivery.granted:
-        return Reject(f"attempt {delivery.attempt - 1} {OVERDRAWN}")
-    return None
+        forgiven = {"forgiven": True} if verdict.forgiven else {}
+        self._report.event("delivery", **delivery.labels, **told, **forgiven)

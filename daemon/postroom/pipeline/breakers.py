@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from postroom.errors import HandlerError
 from postroom.model import Delivery, Done, Outcome, Retry, Skip
@@ -26,11 +26,15 @@ class Breakers:
         self._stored: dict[str, HeldHandler] = {}
         self._forgiven: dict[str, Mapping[int, int]] = {}
 
-    async def restore(self, desk: Desk) -> None:
+    def __bool__(self) -> bool:
+        """Say whether there is anything to remember; while all is well nobody need be asked."""
+        return bool(self._breakers)
+
+    async def restore(self) -> None:
         """Take over from the journal what was held when the daemon ended. May raise JournalError."""
         for held in await self._journal.held():
             self._stored[held.handler] = held
-            handler = desk.handlers.get(held.handler)
+            handler = self._desk.handlers.get(held.handler)
             if held.handler not in self._breakers and handler is not None and handler.breaker is not None:
                 at = self._clock.monotonic()
                 self._keep(held.handler, machine.restored(handler.breaker, held.since, held.reason, at))
@@ -69,42 +73,31 @@ class Breakers:
         elif isinstance(outcome, Done):
             after = machine.done(breaker, delivery.id)
         else:
-            after = machine.unsettled(breaker, delivery.id, at, at_once=outcome is None or isinstance(outcome, Skip))
+            after = machine.unsettled(breaker, delivery.id, at, at_once=isinstance(outcome, Skip))
             after = after if outcome is None else machine.ended(after, delivery.id)
         self._change(handler.name, breaker, after, delivery.id)
-        return isinstance(outcome, Retry) and after.forgives(delivery.id)
-
-    def again_at(self, handler: str) -> datetime:
-        """Return when a delivery that is held is due again: with the next probe, behind those not tried yet."""
-        hold = self._breakers[handler].hold
-        assert hold is not None, "only what is held is forgiven"
-        return self._clock.now() + timedelta(seconds=max(hold.probe_at - self._clock.monotonic(), 0.0))
+        return isinstance(outcome, Retry) and after.forgives(delivery.id) and handler.retry.attempts > 1
 
     async def store(self) -> bool:
         """Tell the journal what has changed, after the outcomes that changed it; True when deliveries became due.
 
         May raise JournalError; it is told the next time then.
         """
+        if not (self._breakers or self._stored):
+            return False
         held = {name: each.hold for name, each in self._breakers.items() if each.hold is not None}
         if held.keys() == self._stored.keys():
             return False
-        new = [
-            (HeldHandler(name, hold.since, hold.reason), self.again_at(name))
-            for name, hold in held.items()
-            if name not in self._stored
-        ]
-        for each, due in new:
-            await self._store(each, due)
+        new = [HeldHandler(name, hold.since, hold.reason) for name, hold in held.items() if name not in self._stored]
+        for each in new:
+            await self._journal.hold(each, self._forgiven.get(each.handler, {}), self._clock.now())
+            self._stored[each.handler] = each
+            self._forgiven.pop(each.handler, None)
         over = [each for name, each in self._stored.items() if name not in held]
         for each in over:
             await self._journal.release(each.handler, each.since, self._clock.now())
             del self._stored[each.handler]
         return bool(over)
-
-    async def _store(self, held: HeldHandler, at: datetime) -> None:
-        await self._journal.hold(held, self._forgiven.get(held.handler, {}), at)
-        self._stored[held.handler] = held
-        self._forgiven.pop(held.handler, None)
 
     def _change(self, name: str, before: Breaker, after: Breaker, delivery: int) -> None:
         self._keep(name, after)

@@ -14,6 +14,7 @@ from random import Random
 from postroom.errors import JournalError
 from postroom.model import Delivery, DeliveryState, Settlement, Verdict
 from postroom.pipeline.attempts import Attempts
+from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.desk import Desk, share
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, conclude
@@ -64,8 +65,15 @@ class Dispatcher:
         self._clock = clock
         self._report = report
         self._acted = acted
+        self._breakers = Breakers(desk, journal=journal, clock=clock, report=report)
         self._attempts = Attempts(
-            journal=journal, clock=clock, report=report, bind_log=bind_log, ended=self.wake.set, random=random
+            journal=journal,
+            clock=clock,
+            report=report,
+            breakers=self._breakers,
+            bind_log=bind_log,
+            ended=self.wake.set,
+            random=random,
         )
         self._turns = 0
         self._fruitless = 0
@@ -81,9 +89,10 @@ class Dispatcher:
         An outcome stays in hand until the journal has it, also when this ends with an error and is called again.
         """
         attempts = self._attempts
+        await self._breakers.restore()
         while self._claiming or attempts:
             asked = self._clock.now()
-            free = self.desk.free(attempts.busy) if self._claiming else {}
+            free = self._free()
             room = share(free, self.desk.left(attempts.busy), self._turns)
             if attempts.finished or room:
                 await self._turn(room, asked, squeezed=room != free)
@@ -93,6 +102,7 @@ class Dispatcher:
             if not attempts.finished:
                 await self.wake.wait(asked)
             attempts.give_up_overdue()
+            attempts.start_alone()
             if attempts.finished and not self._more:
                 await asyncio.sleep(COMPANY)
 
@@ -108,8 +118,7 @@ class Dispatcher:
 
         They are at most half of those that are left, so that who waits for one is not kept out by those who come.
         """
-        desk, busy = self.desk, self._attempts.busy
-        free = desk.free(busy) if self._claiming else {}
+        desk, busy, free = self.desk, self._attempts.busy, self._free()
         fitting = {name: min(count, free[name]) for name, count in wanted.items() if name in free}
         room = share(fitting, desk.left(busy) // 2, self._turns)
         busy.update(room)
@@ -133,6 +142,8 @@ class Dispatcher:
         try:
             claimed = await self._settle_and_claim(settled, room, now)
             self._start(desk, claimed, now)
+            if await self._breakers.store():
+                self.wake.set()
         except JournalError as error:
             self._report.problem(SUBJECT, error)
             await self._clock.sleep(1.0)
@@ -194,12 +205,21 @@ class Dispatcher:
             dead = item._replace(verdict=Verdict(DeliveryState.DEAD, error=text))
             await self._journal.turn([dead], {}, now, self._conclude, self._quiet([dead]))
 
+    def _free(self) -> dict[str, int]:
+        """Return the handlers that may take more deliveries, each with how many."""
+        if not self._claiming or self._attempts.alone is not None:
+            return {}
+        return self._breakers.narrow(self.desk, self.desk.free(self._attempts.busy))
+
     def _start(self, desk: Desk, claimed: Sequence[Delivery], now: datetime) -> None:
-        """Start what was claimed; after a stop that came meanwhile, give it back instead."""
-        if self._claiming:
+        """Start what was claimed; give back what a stop came before, or what is held since."""
+        if self._claiming and not self._breakers:
             self._attempts.start(desk, claimed, now)
-        else:
-            self._attempts.give_back(claimed, now)
+            return
+        wanted = [each for each in claimed if self._claiming and self._breakers.admits(each)]
+        self._attempts.start(desk, wanted, now)
+        started = {each.id for each in wanted}
+        self._attempts.give_back([each for each in claimed if each.id not in started], now)
 
     def _quiet(self, settled: Sequence[Settlement]) -> set[str]:
         """Return those mailboxes of what finished where no rule asks for anything afterwards."""

@@ -11,7 +11,8 @@ import pytest
 
 from postroom.errors import JournalError
 from postroom.model import Categorise, Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
-from postroom.pipeline.attempts import GRACE, LONGEST_STRETCH, OVERDRAWN, Attempts
+from postroom.pipeline.attempt import GRACE, OVERDRAWN
+from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule

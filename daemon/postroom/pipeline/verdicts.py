@@ -1,0 +1,53 @@
+"""What becomes of a finished attempt, all things considered: our own stop, the mailbox, the weather, the policy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from postroom.model import Outcome, Retry, Verdict
+from postroom.pipeline.attempt import Attempt
+from postroom.pipeline.breakers import Breakers
+from postroom.pipeline.excuses import Excuses
+from postroom.pipeline.settle import Random, cut_off, decide, forgive
+from postroom.ports import Clock
+
+
+class Verdicts:
+    """Decides in order: what was cut off, what is the mailbox's fault, what the weather's, and what the mail's."""
+
+    def __init__(self, *, breakers: Breakers, clock: Clock, random: Random) -> None:
+        self._breakers = breakers
+        self._excuses = Excuses(clock)
+        self._random = random
+
+    def on(self, attempt: Attempt, outcome: Outcome | None, now: datetime) -> Verdict:
+        """Return the verdict on an attempt; without an outcome it was cut off."""
+        if not isinstance(outcome, Retry):
+            return self._ended(attempt, outcome, now)
+        if (wait := self._excuse(attempt)) is not None:
+            self._tell(attempt, None)
+            return forgive(outcome, now + timedelta(seconds=wait))
+        if self._tell(attempt, None if attempt.is_refused else outcome):
+            return forgive(outcome, now)
+        return decide(outcome, attempt.delivery, attempt.handler.retry, now, self._random)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome | None, now: datetime) -> Verdict:
+        self._excuses.forget(attempt.delivery.id)
+        if self._breakers:
+            self._tell(attempt, outcome)
+        if outcome is None:
+            return cut_off(now)
+        return decide(outcome, attempt.delivery, attempt.handler.retry, now, self._random)
+
+    def _excuse(self, attempt: Attempt) -> float | None:
+        """Return the seconds to wait at no cost when its mailbox could not be asked, else None."""
+        delivery, trouble = attempt.delivery, attempt.context.trouble if attempt.context is not None else None
+        if trouble is None:
+            self._excuses.forget(delivery.id)
+            return None
+        answered_at = attempt.desk.mails[delivery.message.mailbox].answered_at
+        return self._excuses.wait(delivery.id, trouble, answered_at, attempt.handler.retry.first)
+
+    def _tell(self, attempt: Attempt, outcome: Outcome | None) -> bool:
+        """Tell the breaker, None for what says nothing of the weather; returns whether the weather is the cause."""
+        return self._breakers.hear(attempt.handler, attempt.delivery, outcome, attempt.started_at)
