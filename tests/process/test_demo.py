@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,11 @@ def processes(directory):
     return found
 
 
+def read(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.read().decode()
+
+
 async def test_it_ends_by_itself_and_accounts_for_every_mail(tmp_path):
     ended = await command("demo", TMPDIR=str(tmp_path), limit=60.0)
     assert ended.code == 0, ended.text
@@ -40,6 +47,10 @@ async def test_kept_it_says_how_to_go_on_and_ends_at_sigterm_leaving_no_process(
         await running.out.until(lambda line: "Ctrl-C ends it" in line, "how to go on", limit=60.0)
         assert "curl -s smtp://127.0.0.1:" in running.out.text
         assert "postroom messages list -c" in running.out.text
+        pages = re.findall(r"^  (http://127\.0\.0\.1:\d+/)  the (\w+)", running.out.text, re.MULTILINE)
+        assert [side for _, side in pages] == ["daemon", "tenant"]
+        for (address, _), title in zip(pages, ("Postroom: ok", "Simulated Microsoft 365 tenant"), strict=True):
+            assert title in await asyncio.to_thread(read, address)
         assert len(processes(tmp_path)) == 1
         assert await running.stopped() == 0
     assert processes(tmp_path) == []

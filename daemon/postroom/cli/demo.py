@@ -54,7 +54,8 @@ async def _demo(*, keep: bool, picture: Path | None) -> int:
     for part in ("tenant", "state"):
         (directory / part).mkdir(mode=0o700)
     with _cut_short_by_signals():
-        async with SimulatedTenant(directory / "tenant", mailboxes=MAILBOXES) as tenant:
+        control = "127.0.0.1:0" if keep else None
+        async with SimulatedTenant(directory / "tenant", mailboxes=MAILBOXES, control=control) as tenant:
             with own_environment(tenant, directory) as environment:
                 account = await _handle_everything(tenant, directory, environment, console, keep=keep)
     if picture is not None:
@@ -98,7 +99,8 @@ async def _handle_everything(
             post.cancel()
         console.print(closing_table(account, directory))
         if keep:
-            await _keep(tenant, directory, console, process)
+            console.print(_how_to_go_on(tenant, directory, environment), soft_wrap=True, markup=False)
+            await _keep(process)
     return account
 
 
@@ -126,22 +128,24 @@ def _ended(process: asyncio.subprocess.Process) -> PostroomError:
     )
 
 
-async def _keep(
-    tenant: SimulatedTenant, directory: Path, console: Console, process: asyncio.subprocess.Process
-) -> None:
-    """Say how to go on by hand, and wait for a signal."""
-    host, _, port = tenant.smtp.rpartition(":")
-    console.print(
-        f"\nTenant and daemon keep running. Send a mail of your own:\n\n"
+def _how_to_go_on(tenant: SimulatedTenant, directory: Path, environment: dict[str, str]) -> str:
+    """Say what can be done by hand now."""
+    return (
+        f"\nTenant and daemon keep running. Look at them in a browser:\n\n"
+        f"  http://{environment['POSTROOM_LISTEN']}/  the daemon: problems, mailboxes, deliveries\n"
+        f"  {tenant.control}/  the tenant: its mail, and what shall go wrong\n\n"
+        f"Send a mail of your own:\n\n"
         f"  printf 'From: you@example.org\\nTo: {MAILBOXES[1]}\\nSubject: hello\\n\\nhi\\n' |\n"
-        f"    curl -s smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {MAILBOXES[1]} -T -\n\n"
+        f"    curl -s smtp://{tenant.smtp} --mail-from you@example.org --mail-rcpt {MAILBOXES[1]} -T -\n\n"
         f"and see what became of it:\n\n"
         f"  . {directory / 'environment'}\n"
         f"  {shown(program())} messages list -c {shown(example())}\n\n"
-        f"Ctrl-C ends it.",
-        soft_wrap=True,
-        markup=False,
+        f"Ctrl-C ends it."
     )
+
+
+async def _keep(process: asyncio.subprocess.Process) -> None:
+    """Wait for a signal."""
     task = asyncio.current_task()
     assert task is not None
     try:
