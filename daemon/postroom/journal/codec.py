@@ -26,9 +26,7 @@ _SHORT: Final = 1_000
 
 _encode = msgspec.json.Encoder().encode
 _decode_plain = msgspec.json.Decoder(list[dict[str, Any]]).decode
-_encode_message = msgspec.msgpack.Encoder().encode
-_decode_message = msgspec.msgpack.Decoder(Message).decode
-_decode_json_message = msgspec.json.Decoder(Message).decode
+_decode_message = msgspec.json.Decoder(Message).decode
 
 
 def micros(at: datetime) -> int:
@@ -56,14 +54,14 @@ def clean(text: str, longest: int = LONGEST_ERROR) -> str:
 
 
 def encode_message(message: Message) -> tuple[bytes, Message]:
-    """Return the snapshot as MessagePack, and the message as it will be read from it: JSON is a third dearer and longer.
+    """Return the snapshot as JSON, and the message as it will be read from it.
 
     Lone surrogates, which a stranger can send, become question marks.
     """
     try:
-        return _encode_message(message), message
+        return _encode(message), message
     except UnicodeEncodeError:
-        snapshot = _encode_message(_without_surrogates(msgspec.to_builtins(message, builtin_types=(datetime,))))
+        snapshot = _encode(_without_surrogates(msgspec.to_builtins(message)))
         return snapshot, decode_message(snapshot)
 
 
@@ -77,13 +75,11 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def decode_message(snapshot: bytes) -> Message:
+def decode_message(snapshot: bytes | str) -> Message:
     """Return the message; raises JournalError when the snapshot is not one."""
     try:
-        if snapshot[:1] == b"{":  # written before snapshots were MessagePack, of which none begins like this
-            return _decode_json_message(snapshot)
         return _decode_message(snapshot)
-    except (msgspec.MsgspecError, TypeError) as error:  # TypeError: SQLite gives text where somebody wrote text
+    except msgspec.MsgspecError as error:
         raise JournalError(f"A stored message cannot be read: {error}.") from error
 
 

@@ -47,7 +47,7 @@ class Draft(NamedTuple):
 
     @property
     def snapshot(self) -> bytes | None:
-        """The message, encoded; None when it is only remembered."""
+        """The message as JSON; None when it is only remembered."""
         snapshot: bytes | None = self.row[-1]
         return snapshot
 

@@ -105,7 +105,7 @@ messages: Final = Table(
     _text("subject"),
     _text("sender"),
     _text("rules", nullable=True),
-    Column("snapshot", LargeBinary),  # MessagePack; JSON in UTF-8 of older programs
+    Column("snapshot", LargeBinary),  # JSON in UTF-8, as it is encoded and decoded: text would be recoded both ways
     _text("settled", nullable=True),  # JSON, handler or origin of actions -> state; set when the message was pruned
     UniqueConstraint("mailbox_id", "graph_id"),
 )

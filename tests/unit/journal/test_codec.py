@@ -66,19 +66,20 @@ def test_a_message_comes_out_as_it_went_in(message: Message) -> None:
 @given(messages(anything))
 def test_any_text_is_stored_and_readable(message: Message) -> None:
     text, stored = encode_message(message)
+    assert b"\0" not in text
     assert decode_message(text).received_at == message.received_at
     assert decode_message(text) == stored
 
 
 def test_a_message_of_an_older_program_has_defaults_for_what_it_did_not_know() -> None:
-    old = b'{"id":"A","mailbox":"a@b","folder":"Inbox","received_at":"2026-01-01T00:00:00Z","gone":1}'
+    old = '{"id":"A","mailbox":"a@b","folder":"Inbox","received_at":"2026-01-01T00:00:00Z","gone":1}'
     assert decode_message(old) == Message(
         id="A", mailbox="a@b", folder="Inbox", received_at=datetime(2026, 1, 1, tzinfo=UTC)
     )
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"id": 5}', b"\x81\xa2id\x05", b"\xff\xfe"])
-def test_a_damaged_snapshot_is_a_journal_error(text: bytes) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 5}'])
+def test_a_damaged_snapshot_is_a_journal_error(text: str) -> None:
     with pytest.raises(JournalError, match="cannot be read"):
         decode_message(text)
 
