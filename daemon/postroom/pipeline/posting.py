@@ -39,7 +39,7 @@ MARGIN: Final = timedelta(hours=1)
 
 NO_RIGHT: Final = (
     "Grant the app Mail.Send with admin consent (or the role Application Mail.Send of RBAC for Applications), wait for "
-    "it to take effect, then have the action tried again."
+    "it to take effect, then `postroom messages retry-actions` for this message."
 )
 
 GONE: Final = "the message is gone"
