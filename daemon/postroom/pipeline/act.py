@@ -183,7 +183,7 @@ class Actor:
             async with asyncio.timeout(LIMIT):
                 await self._courier.give_up(result.task, desk.mails[result.task.mailbox])
         except (PostroomError, TimeoutError, KeyError):
-            left = " A draft of it may be left in Drafts: delete it there, or have the action tried again."
+            left = " A draft of it may be left in Drafts: delete it there, or `postroom messages retry-actions`."
             return replace(result, error=result.error + left)
         return result
 
