@@ -172,6 +172,7 @@ async def test_a_handler_that_blocks_its_thread_is_left_behind(tmp_path, daemon,
     rows = await ends_as_it_should(supervisor, deliver, tmp_path, deaths=False)
     assert supervisor.endings == [0]
     assert rows["culprit"][1] == ATTEMPTS
+    assert runs(tmp_path)["culprit"] == 1, "it takes one place, however often it is tried"
     assert "TimedOut" in rows["culprit"][2]
 
 

@@ -12,6 +12,9 @@ from postroom.pipeline.desk import Desk, OpenHandler
 OVERDRAWN = "was the last, and the daemon died while it ran: it is not run again"
 """What became of the attempts of a delivery that is dead without being run once more."""
 
+STUCK = "an earlier attempt still runs, and it cannot be stopped"
+"""Why an attempt is not made while the one before it goes on behind its back."""
+
 GRACE = 10.0
 """Seconds an attempt has to end after its time limit; one that swallows its cancellation is given up then."""
 
@@ -58,6 +61,9 @@ class Attempt:
         delivery = self.delivery
         if delivery.message.mailbox not in self.desk.mails:
             return Retry(f"Mailbox {delivery.message.mailbox} is not in the configuration any more")
+        if delivery.id in self.handler.stuck:
+            # It would do all of it a second time, at once, and most likely take another place for good.
+            return Retry(f"TimedOut: {STUCK}")
         if delivery.suspect and (self.left < 0 or self.handler.retry.attempts == 1):
             return Reject(f"attempt {delivery.attempt - 1} {OVERDRAWN}")
         return None

@@ -109,7 +109,7 @@ class Attempts:
             if not attempt.is_overdue(now):
                 continue
             attempt.given_up = True
-            attempt.handler.strand(1)
+            attempt.handler.strand(attempt.delivery.id, 1)
             task.cancel()
             reason = f"TimedOut: no answer within {attempt.handler.timeout:g} s, and it cannot be stopped"
             self._finish(attempt, Retry(reason))
@@ -175,7 +175,7 @@ class Attempts:
         attempt.has_ended = True
         attempt.desk.end()
         if attempt.given_up:
-            attempt.handler.strand(-1)
+            attempt.handler.strand(attempt.delivery.id, -1)
         if not attempt.is_settled:
             self._finish(attempt, None if error is None else crashed(error))
 

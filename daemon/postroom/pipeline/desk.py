@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ class OpenHandler:
         timeout: Seconds one attempt may take.
         concurrency: Attempts that may run at once.
         breaker: When its deliveries are held; None for never.
-        stranded: Attempts given up that still run because they cannot be stopped: they keep their places.
+        stuck: Delivery -> attempts of it given up that run on because they cannot be stopped: they keep their places.
         threaded: Its `handle` is a plain method and runs in a thread.
     """
 
@@ -33,15 +34,22 @@ class OpenHandler:
     timeout: float
     concurrency: int
     breaker: BreakerPolicy | None = None
-    stranded: int = 0
+    stuck: Counter[int] = field(default_factory=Counter)
     threaded: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.threaded = not inspect.iscoroutinefunction(self.handler.handle)
 
-    def strand(self, change: int) -> None:
-        """Count an attempt that was given up but runs on (1), or that ended at last (-1)."""
-        self.stranded += change
+    @property
+    def stranded(self) -> int:
+        """How many attempts were given up but run on."""
+        return self.stuck.total() if self.stuck else 0
+
+    def strand(self, delivery: int, change: int) -> None:
+        """Count an attempt of a delivery that was given up but runs on (1), or that ended at last (-1)."""
+        self.stuck[delivery] += change
+        if not self.stuck[delivery]:
+            del self.stuck[delivery]
 
 
 @dataclass(slots=True)
@@ -86,6 +94,10 @@ class Desk:
         """Return the handlers that may take more deliveries, each with how many, when so many of each run now."""
         free = {name: each.concurrency - running.get(name, 0) - each.stranded for name, each in self.handlers.items()}
         return {name: count for name, count in free.items() if count > 0}
+
+    def choked(self) -> frozenset[str]:
+        """Return the handlers that run nothing any more, for all their places are taken by what cannot be stopped."""
+        return frozenset(name for name, each in self.handlers.items() if each.stranded >= each.concurrency)
 
     def left(self, running: Mapping[str, int]) -> int:
         """Return how many more deliveries may run in all."""

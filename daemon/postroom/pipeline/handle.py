@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from postroom.errors import GraphError, NotFound, PostroomError, Refused
@@ -16,7 +17,7 @@ from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.patience import Patience
 from postroom.pipeline.settle import back_off
 from postroom.pipeline.threads import in_thread
-from postroom.plugin import Context, Message
+from postroom.plugin import Context
 
 GONE_AFTER = 3
 """Attempts after which a message that Graph does not find is taken for gone: fresh mail has been seen to answer 404."""
@@ -39,7 +40,7 @@ async def handle(
     """
     patience = Patience(handler.timeout, waits)
     try:
-        answer = await patience.run(_work(handler, delivery.message, context))
+        answer = await patience.run(_work(handler, delivery, context))
     except asyncio.CancelledError as error:
         # Something the handler waited for was cancelled, not the attempt: an outcome like any other failure.
         if is_being_cancelled():
@@ -52,15 +53,16 @@ async def handle(
     return _legal(answer, handler)
 
 
-def _work(handler: OpenHandler, message: Message, context: Context) -> Coroutine[Any, Any, object]:
+def _work(handler: OpenHandler, delivery: Delivery, context: Context) -> Coroutine[Any, Any, object]:
     """Return what is to be awaited: an async `handle` itself, a plain one in a thread."""
     if handler.threaded:
-        return _in_thread(handler, message, context)
-    return cast("Coroutine[Any, Any, object]", handler.handler.handle(message, context))
+        return _in_thread(handler, delivery, context)
+    return cast("Coroutine[Any, Any, object]", handler.handler.handle(delivery.message, context))
 
 
-async def _in_thread(handler: OpenHandler, message: Message, context: Context) -> object:
-    answer = await in_thread(handler.handler.handle, message, context, abandoned=handler.strand)
+async def _in_thread(handler: OpenHandler, delivery: Delivery, context: Context) -> object:
+    abandoned = partial(handler.strand, delivery.id)
+    answer = await in_thread(handler.handler.handle, delivery.message, context, abandoned=abandoned)
     return await answer if inspect.isawaitable(answer) else answer
 
 

@@ -44,13 +44,22 @@ def test_a_handler_that_is_full_takes_no_more():
 def test_what_was_given_up_but_runs_on_keeps_its_place():
     stuck = opened("a", concurrency=2)
     full = desk(stuck, opened("b", concurrency=5), concurrency=5)
-    stuck.strand(1)
+    stuck.strand(7, 1)
 
     assert full.free({"a": 1}) == {"b": 5}
     assert full.left({"a": 1}) == 3
 
-    stuck.strand(-1)
+    stuck.strand(7, -1)
     assert full.free({"a": 1}) == {"a": 1, "b": 5}
+
+
+def test_a_handler_whose_places_are_all_taken_by_what_cannot_be_stopped_is_choked():
+    stuck = opened("a", concurrency=2)
+    full = desk(stuck, opened("b"))
+    stuck.strand(7, 1)
+    assert not full.choked()
+    stuck.strand(8, 1)
+    assert full.choked() == {"a"}
 
 
 def test_deliveries_of_a_replaced_desk_count_against_the_limit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -11,13 +12,14 @@ import pytest
 
 from postroom.errors import JournalError
 from postroom.model import Categorise, Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy
-from postroom.pipeline.attempt import GRACE, OVERDRAWN
+from postroom.pipeline.attempt import GRACE, OVERDRAWN, STUCK
 from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.plugin import Handler
 from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
 from postroom.testing import make_message
-from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Scripted, counted, deliver, desk, opened, until
+from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Plain, Scripted, counted, deliver, desk, opened, until
 
 
 @pytest.fixture
@@ -560,6 +562,35 @@ async def test_an_attempt_that_cannot_be_stopped_is_given_up_and_keeps_its_place
         await until(lambda: handler.stranded == 0)
 
     assert "it cannot be stopped" in (await rows())[0]["error"]
+
+
+async def test_a_mail_whose_attempt_cannot_be_stopped_takes_one_place_however_often_it_is_tried(
+    dispatching, *, journal, folder, clock, rows, notes
+):
+    release = threading.Event()
+
+    class Stuck(Handler[Plain]):
+        def handle(self, message, context):
+            release.wait(30)
+
+    handler = opened("erp", Stuck(Plain()), timeout=0.01, concurrency=1, retry=RetryPolicy(3, 1.0, 1.0))
+    await deliver(journal, folder, clock, "erp")
+    try:
+        async with dispatching(handler) as dispatcher:
+            await until(lambda: [subject for subject, _ in notes.problems] == ["places erp"])
+            handler.concurrency = 2
+            for attempt in (2, 3):
+                await clock.advance(2)
+                dispatcher.wake.set()
+                await until(lambda attempt=attempt: len(notes.named("delivery")) == attempt)
+            await settled(journal, 1, "dead")
+            assert handler.stranded == 1
+            assert "places erp" in notes.well
+            release.set()
+            await until(lambda: not handler.stuck)
+    finally:
+        release.set()
+    assert (await rows())[0]["error"] == f"attempt 3 was the last: TimedOut: {STUCK}"
 
 
 async def test_a_quiet_night_feeds_the_watchdog(dispatching, notes, clock):
