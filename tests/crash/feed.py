@@ -1,7 +1,9 @@
-"""A simulated tenant with three mailboxes, and the mail that comes to it."""
+"""A simulated tenant with three watched mailboxes, the mail that comes to it, and what is sent from it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from email import message_from_bytes
 from pathlib import Path
 from random import Random
 
@@ -12,6 +14,8 @@ from postroom.simulator.profiles import DELTA
 from postroom.simulator.server import SimulatedTenant
 
 ORDERS, INVOICES, SUPPORT = "orders@contoso.example", "invoices@contoso.example", "support@contoso.example"
+ARCHIVE = "archive@contoso.example"
+"""Nobody watches it: mail is sent there."""
 
 SMALL_PRINT = {"replay": 0.03, "duplicate": 0.05, "empty_page": 0.05, "partial": 0.1, "noise": 0.05}
 """What change tracking does by the way in a tenant that is not calm."""
@@ -26,6 +30,8 @@ tenant:
 journal: sqlite:///journal.db
 limits: {{drain: 5s}}
 log: {{format: json}}
+reconcile: {{every: 7d}}
+sending: {{per_conversation: 100000/d, per_mailbox: 100000/d, patience: 1s}}
 handlers:
   ledger: {{use: "{handlers}:Ledger", with: {{file: ledger}}, retry: {{attempts: 100}}}}
   flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}}}
@@ -39,7 +45,11 @@ mailboxes:
   - address: {support}
     poll: 1s
     start: all
-    rules: [{{when: {{subject: "*careful*"}}, handle: [careful]}}, {{handle: [ledger]}}]
+    rules:
+      - when: {{subject: "*careful*"}}
+        handle: [careful]
+        then: {{send: {{to: {archive}, subject: "{{subject}}", text: "It was handled."}}}}
+      - handle: [ledger]
 """
 
 
@@ -56,7 +66,7 @@ class Feed:
     def __init__(self, directory: Path, seed: int, *, calm: bool) -> None:
         self.sent: list[Sent] = []
         self.tenant = SimulatedTenant(
-            directory / "tenant", mailboxes=[ORDERS, INVOICES, SUPPORT], smtp=None, seed=seed, profile="calm"
+            directory / "tenant", mailboxes=[ORDERS, INVOICES, SUPPORT, ARCHIVE], smtp=None, seed=seed, profile="calm"
         )
         self._directory = directory
         self._chance = Random(seed)
@@ -71,8 +81,8 @@ class Feed:
             self.tenant.weather.disturb(SMALL_PRINT)
         config = self._directory / "postroom.yaml"
         handlers = Path(__file__).with_name("handlers.py")
-        text = CONFIG.format(tenant=self.tenant, handlers=handlers, orders=ORDERS, invoices=INVOICES, support=SUPPORT)
-        config.write_text(text)
+        addresses = {"orders": ORDERS, "invoices": INVOICES, "support": SUPPORT, "archive": ARCHIVE}
+        config.write_text(CONFIG.format(tenant=self.tenant, handlers=handlers, **addresses))
         config.chmod(0o600)
         return config
 
@@ -95,7 +105,8 @@ class Feed:
         stored = self.tenant.state.deliver_mime(address, _mime(address, subject, number), folder=folder)
         message = self.tenant.state.mailbox(address).immutable_id(stored)
         keys = tuple(f"{address}/{message}/{handler}" for handler in handlers)
-        self.sent.append(Sent(life, message, keys, then=address == INVOICES))
+        then = "moved" if address == INVOICES else subject if "careful" in subject else ""
+        self.sent.append(Sent(life, message, keys, then))
 
     def reset(self) -> None:
         """Let the delta link of a folder die."""
@@ -105,14 +116,16 @@ class Feed:
         """Let one round fail."""
         self.tenant.faults.add(Fault(GraphAnswer(400, "ErrorInvalidRequest"), path=DELTA, name="refused"))
 
-    def processed(self) -> set[str]:
-        """Return the messages that lie in Processed and are read."""
-        mailbox = self.tenant.state.mailbox(INVOICES)
-        return {
-            mailbox.immutable_id(each)
-            for each in mailbox.messages.values()
+    def concluded(self) -> Counter[str]:
+        """Return how often `then` was carried out: messages that lie in Processed and are read, subjects sent."""
+        invoices, archive = self.tenant.state.mailbox(INVOICES), self.tenant.state.mailbox(ARCHIVE)
+        moved = [
+            invoices.immutable_id(each)
+            for each in invoices.messages.values()
             if each.folder.display_name == "Processed" and each.is_read
-        }
+        ]
+        raws = (archive.contents.raw(each) for each in archive.folder("inbox").messages)
+        return Counter([*moved, *(message_from_bytes(raw)["Subject"] for raw in raws)])
 
 
 def _mime(address: str, subject: str, number: int) -> bytes:

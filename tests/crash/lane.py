@@ -69,7 +69,7 @@ class Lane:
                 self.feed.sent,
                 read_ledger(self._directory / "ledger"),
                 read_journal(self._journal),
-                self.feed.processed(),
+                self.feed.concluded(),
                 cuts,
             )
 
@@ -151,13 +151,13 @@ class Lane:
     async def _until_quiet(self) -> None:
         """Wait until each mail is handled, as ledger, tenant and journal have it, or nothing changes any more."""
         wanted = {key for mail in self.feed.sent for key in mail.keys}
-        then = {mail.message for mail in self.feed.sent if mail.then}
+        then = {mail.conclusion for mail in self.feed.sent if mail.then}
         loop = asyncio.get_running_loop()
         before, since = (-1, -1, -1), loop.time()
         while loop.time() < since + STALL:
             await asyncio.sleep(0.5)
             done = {run.key for run in read_ledger(self._directory / "ledger")}
-            left = len(wanted - done), len(then - self.feed.processed()), count_open(self._journal)
+            left = len(wanted - done), len(then - self.feed.concluded().keys()), count_open(self._journal)
             if left == (0, 0, 0):
                 return
             if left != before:

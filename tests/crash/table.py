@@ -33,6 +33,7 @@ class Result:
     deliveries: int = 0
     undone: int = 0
     forgotten: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
@@ -51,6 +52,7 @@ def gather(points: Iterable[str], lanes: Sequence[tuple[Sequence[Death], Finding
         result.deliveries += found.deliveries
         result.undone += found.undone.total()
         result.forgotten += found.forgotten
+        result.sent += found.sent
         result.faults += found.faults
     return result
 
@@ -110,7 +112,8 @@ def summary(result: Result) -> str:
     return (
         f"{total.kills} kills, {result.deliveries:,} deliveries: {total.lost} lost, {total.repeats} repeats "
         f"({share:.1%}), each with a higher attempt and the same key but for {result.forgotten} whose attempt a power "
-        "cut took out of the journal."
+        f"cut took out of the journal. {result.sent['once']} mails sent by `then`, {result.sent['again']} of them again "
+        "after a power cut."
     )
 
 

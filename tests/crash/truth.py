@@ -16,12 +16,21 @@ Key = str
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A mail that came: in which life, the deliveries that must come of it, and whether it must end in Processed."""
+    """A mail that came: in which life, and the deliveries that must come of it.
+
+    Attributes:
+        then: What else must come of it: ``moved``, the subject of the mail that is sent, or nothing.
+    """
 
     life: int
     message: str
     keys: tuple[Key, ...]
-    then: bool
+    then: str
+
+    @property
+    def conclusion(self) -> str:
+        """What `then` is known by at the tenant."""
+        return self.message if self.then == "moved" else self.then
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Findings:
         undone: The same for mails whose `then` was not carried out.
         repeats: Life whose end was the cause -> runs that had been made before.
         forgotten: Repeats whose attempt a power cut had taken out of the journal.
+        sent: Mails that were sent, and how many of them twice because of a power cut.
         faults: What must never be, in words.
     """
 
@@ -52,6 +62,7 @@ class Findings:
     undone: Counter[int] = field(default_factory=Counter)
     repeats: Counter[int] = field(default_factory=Counter)
     forgotten: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
@@ -97,13 +108,13 @@ def compare(
     sent: Iterable[Sent],
     runs: Sequence[Run],
     journal: Mapping[Key, tuple[str, int]],
-    processed: Collection[str],
+    concluded: Mapping[str, int],
     cuts: Collection[int],
 ) -> Findings:
     """Hold the three against each other.
 
     Args:
-        processed: Messages that `then` has been carried out on.
+        concluded: What `then` is known by -> how often it was carried out.
         cuts: Lives that a power cut ended.
     """
     found, by_key = Findings(), _by_key(runs)
@@ -114,8 +125,7 @@ def compare(
         for key in mail.keys:
             if key not in by_key or not _settled(key, by_key[key], journal, cuts):
                 found.lost[mail.life] += 1
-        if mail.then and mail.message not in processed:
-            found.undone[mail.life] += 1
+        _look_at_then(mail, concluded, cuts, found)
     for key, made in by_key.items():
         if key not in expected:
             found.faults.append(f"a run of {key}, which nobody sent")
@@ -134,6 +144,19 @@ def _settled(key: Key, made: Sequence[Run], journal: Mapping[Key, tuple[str, int
     """Say whether the journal has the delivery as done; a power cut may have made it forget one that was."""
     state, _ = journal.get(key, ("", 0))
     return state == "done" or (not state and any(cut >= made[-1].life for cut in cuts))
+
+
+def _look_at_then(mail: Sent, concluded: Mapping[str, int], cuts: Collection[int], found: Findings) -> None:
+    """See that `then` was carried out, and that a mail was sent once: after a power cut it may be sent again."""
+    if not mail.then:
+        return
+    count = concluded.get(mail.conclusion, 0)
+    found.undone[mail.life] += count == 0
+    if mail.then != "moved":
+        found.sent["once"] += count > 0
+        found.sent["again"] += count > 1
+        if count > 1 and not any(cut >= mail.life for cut in cuts):
+            found.faults.append(f"{mail.then!r} was sent {count} times")
 
 
 def _look_at_repeats(made: Sequence[Run], cuts: Collection[int], found: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -43,8 +44,10 @@ class FileLock:
             if not isinstance(error, BlockingIOError):
                 raise JournalError(f"{self.path} cannot be locked: {error.strerror}.") from error
             raise _locked(str(database), holder) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        # The number is for the words of a second daemon; that the disk is full is for the journal to say.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let go."""
