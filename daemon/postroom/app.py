@@ -25,6 +25,7 @@ from postroom.observe.report import Report
 from postroom.pipeline import act, timepiece
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.pipeline.limits import at_most
 from postroom.pipeline.reconcile import Reconciler
 from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import PROGRESS, Rounds
@@ -42,6 +43,9 @@ ROOM_IS_WELL = 30.0
 
 ROUNDS_WITHIN = 900.0
 """Seconds within which rooms must make progress, or the watchdog is not fed; nothing to do is progress too."""
+
+LOAD_LIMIT = 60.0
+"""Seconds that reading the configuration may take at a reload."""
 
 LAST_MOMENT = 1.0
 """Seconds that what was cut off at a stop is given to notice it."""
@@ -71,7 +75,9 @@ class App:
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._generation: Generation
-        self._schedule = Schedule(lambda job, error: report.problem(f"job {job}", error))
+        self._schedule = Schedule(
+            lambda job, error: report.problem(f"job {job}", error), lambda job: report.recovered(f"job {job}")
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
@@ -141,7 +147,7 @@ class App:
         """Have the journal keep what the configuration says, for as long as it says."""
         policy = generation.config.retention
         self.retention.policy, self.retention.mails = policy, generation.desk.mails
-        self._schedule.every(interval(policy), "retention", self.retention.run)
+        self._schedule.every(interval(policy), "retention", self.retention.run, limit=3600.0)
 
     def _bind_log(self, delivery: Delivery) -> Log:
         log: Log = self.report.log.bind(
@@ -227,7 +233,7 @@ class App:
         async with self._reloading:
             self._notifier.reloading()
             try:
-                await self._take_over(await asyncio.to_thread(load))
+                await self._take_over(await _loaded(load))
             except Exception as error:
                 self.report.event("reload_failed", reason=_reason(error))
                 raise
@@ -267,6 +273,8 @@ class App:
             await self.rounds.stop(self.config.limits.drain)
             reach("reload.drained")
             await self._watch(new)
+        except asyncio.CancelledError:
+            raise  # by the stop signal: there will be no more rounds, and a journal that fails is not waited for
         except BaseException:
             await self._watch_again(old)
             raise
@@ -315,6 +323,16 @@ class App:
     async def _put_away_present(self) -> None:
         """The drain is over: who still works on the desk cannot be stopped, and is not waited for."""
         await put_away(self._generation, keep={}, report=self.report, patience=LAST_MOMENT)
+
+
+async def _loaded(load: Callable[[], Config]) -> Config:
+    try:
+        return await at_most(LOAD_LIMIT, asyncio.to_thread(load))
+    except TimeoutError as error:
+        raise PostroomError(
+            f"The configuration could not be read within {LOAD_LIMIT:.0f} s.",
+            remedy="Look at the disk it is on, and at what the modules of your own handlers do when they are imported.",
+        ) from error
 
 
 def _check_restart(old: Config, new: Config) -> None:

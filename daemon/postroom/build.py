@@ -17,6 +17,7 @@ from postroom.graph.session import handler_session
 from postroom.graph.token import TokenSource
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.pipeline.limits import at_most
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.rounds import Watch
 from postroom.ports import Clock, FolderSpec, Journal, Report
@@ -24,6 +25,9 @@ from postroom.tenant import Tenant
 
 NOW_MARGIN = timedelta(minutes=1)
 """How far `start: now` reaches back: receivedDateTime has whole seconds, of another clock, from before delivery."""
+
+CLOSE_LIMIT = 10.0
+"""Seconds that connections may take to close."""
 
 OPEN_LIMIT = 30.0
 """Seconds a handler may take to open, and to close."""
@@ -107,8 +111,7 @@ async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Re
         for name, each in configured.items():
             handler = each.cls(each.options)
             opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency, each.breaker)
-            async with asyncio.timeout(OPEN_LIMIT):
-                await handler.open()
+            await at_most(OPEN_LIMIT, handler.open())
     except BaseException as error:
         await _close_handlers(opened, report)
         if isinstance(error, PostroomError) or not isinstance(error, Exception):
@@ -126,8 +129,7 @@ async def _close_handlers(handlers: Mapping[str, OpenHandler], report: Report) -
 
     async def close(each: OpenHandler) -> None:
         try:
-            async with asyncio.timeout(OPEN_LIMIT):
-                await each.handler.close()
+            await at_most(OPEN_LIMIT, each.handler.close())
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the others must be closed too
             report.event("close_failed", handler=each.name, error=_words(error))
 
@@ -199,6 +201,11 @@ async def put_away(
     except TimeoutError:
         report.event("stranded", deliveries=generation.desk.busy)
     await _close_handlers(generation.desk.handlers, report)
-    await generation.desk.http.close()
     kept = {id(each) for each in keep.values()}
-    await asyncio.gather(*(each.close() for each in generation.connections.values() if id(each) not in kept))
+    closing = [generation.desk.http.close()]
+    closing += [each.close() for each in generation.connections.values() if id(each) not in kept]
+    for failed in await asyncio.gather(*(at_most(CLOSE_LIMIT, each) for each in closing), return_exceptions=True):
+        if isinstance(failed, Exception):
+            report.event(
+                "close_failed", handler="", error=f"A connection: {type(failed).__name__}: {failed}".rstrip(": ")
+            )

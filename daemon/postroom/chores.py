@@ -65,19 +65,20 @@ class Chores:
 
     async def refresh_tokens(self) -> None:
         """Refresh what expires soon, well before a poll would have to wait for it."""
-        now = self._clock.now()
-        for connection in self.connections.values():
-            expires = connection.token.expires_at
-            if expires is not None and (expires - now).total_seconds() > REFRESH_AHEAD:
-                # Got by a poll meanwhile: whatever was wrong with it is over.
-                self._report.recovered(_subject(connection))
-                continue
-            try:
-                await connection.token.refresh()
-            except AuthError as error:
-                self._report.problem(_subject(connection), error)
-            else:
-                self._token_is_good(connection)
+        await asyncio.gather(*map(self._refresh, self.connections.values()))  # a dead login host delays no other
+
+    async def _refresh(self, connection: Connection) -> None:
+        expires = connection.token.expires_at
+        if expires is not None and (expires - self._clock.now()).total_seconds() > REFRESH_AHEAD:
+            # Got by a poll meanwhile: whatever was wrong with it is over.
+            self._report.recovered(_subject(connection))
+            return
+        try:
+            await connection.token.refresh()
+        except AuthError as error:
+            self._report.problem(_subject(connection), error)
+        else:
+            self._token_is_good(connection)
 
     def _token_is_good(self, connection: Connection) -> None:
         self._report.recovered(_subject(connection))

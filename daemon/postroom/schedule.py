@@ -13,6 +13,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 GUARD = 5.0
 """Seconds between two looks whether the machine's clock was set back: APScheduler would wait until it has caught up."""
 
+LIMIT = 300.0
+"""Seconds that one run of a job may take, unless it is given longer."""
+
 
 class Schedule:
     """Runs jobs at intervals until it is stopped.
@@ -22,21 +25,48 @@ class Schedule:
 
     Args:
         failed: Told of the job's name and of what it raised.
+        well: Told of the name of a job that works again.
     """
 
-    def __init__(self, failed: Callable[[str, BaseException], None] | None = None) -> None:
+    def __init__(
+        self,
+        failed: Callable[[str, BaseException], None] | None = None,
+        well: Callable[[str], None] | None = None,
+    ) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
         self._failed = failed
+        self._well = well
+        self._failing: set[str] = set()
         self._guard: asyncio.TimerHandle | None = None
         self._scheduler.add_listener(self._tell, EVENT_JOB_ERROR)
 
-    def every(self, seconds: float, name: str, job: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
-        """Run `job` every `seconds`; a job of the same name is replaced. The first run is after one interval."""
+    def every(
+        self,
+        seconds: float,
+        name: str,
+        job: Callable[[], Awaitable[None]],
+        *,
+        at_once: bool = False,
+        limit: float = LIMIT,
+    ) -> None:
+        """Run `job` every `seconds`; a job of the same name is replaced. The first run is after one interval.
+
+        One that takes longer than `limit` seconds has failed: otherwise it would never run again, and in silence.
+        """
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
+
+        async def run() -> None:
+            async with asyncio.timeout(limit):
+                await job()
+            if name in self._failing:
+                self._failing.discard(name)
+                if self._well is not None:
+                    self._well(name)
+
         self._scheduler.add_job(
-            job, IntervalTrigger(seconds=seconds, timezone=UTC), id=name, name=name, replace_existing=True, **first
+            run, IntervalTrigger(seconds=seconds, timezone=UTC), id=name, name=name, replace_existing=True, **first
         )
 
     def start(self) -> None:
@@ -60,5 +90,6 @@ class Schedule:
         self._guard = asyncio.get_running_loop().call_later(GUARD, self._look_at_the_clock)
 
     def _tell(self, event: JobExecutionEvent) -> None:
+        self._failing.add(event.job_id)
         if self._failed is not None:
             self._failed(event.job_id, event.exception)

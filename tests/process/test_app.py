@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -69,6 +70,57 @@ async def test_a_journal_that_fails_in_the_middle_of_a_reload_leaves_the_old_fol
         tenant.state.deliver_mime(MAILBOX, mail("after"))
         await running.until_counts(deliveries_done=1)
         assert [line["reason"] for line in events(running, "reload_failed")] == ["disk full"]
+
+
+async def test_a_stop_in_the_middle_of_a_reload_does_not_wait_for_a_journal_that_fails(config):
+    path = config(rules())
+    async with run_daemon(load_config(path)) as running:
+        app, failed = running.app, asyncio.Event()
+        adopt = app.journal.adopt
+
+        async def failing(*_):
+            failed.set()
+            raise JournalError("disk full")
+
+        app.journal.adopt = failing
+        reload = asyncio.create_task(app.reload(lambda: load_config(path)))
+        await failed.wait()
+        reload.cancel()  # as the stop signal does
+        async with asyncio.timeout(10):
+            await asyncio.wait({reload})
+        app.journal.adopt = adopt
+
+
+async def test_a_stop_while_rounds_end_for_a_reload_does_not_watch_again(config, tenant):
+    path = config(rules())
+    async with run_daemon(load_config(path)) as running:
+        app, draining, adopted = running.app, asyncio.Event(), []
+
+        async def hang(_):
+            draining.set()
+            await asyncio.Event().wait()
+
+        async def failing(*_):
+            adopted.append(1)
+            raise JournalError("disk full")
+
+        stop, app.rounds.stop, app.journal.adopt = app.rounds.stop, hang, failing
+        reload = asyncio.create_task(app.reload(lambda: load_config(path)))
+        await draining.wait()
+        reload.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait({reload})
+        app.rounds.stop = stop
+        assert not adopted
+
+
+async def test_a_configuration_that_cannot_be_read_in_time_is_refused(config, monkeypatch):
+    monkeypatch.setattr("postroom.app.LOAD_LIMIT", 0.05)
+    release = threading.Event()
+    async with run_daemon(load_config(config(rules()))) as running:
+        with pytest.raises(PostroomError, match="could not be read within"):
+            await running.app.reload(release.wait)
+        release.set()
 
 
 async def test_a_defect_in_a_reload_is_told_and_the_old_configuration_stays(config, tenant):

@@ -1,6 +1,8 @@
 """What is done at intervals besides polling."""
 
+import asyncio
 import io
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,3 +52,33 @@ async def test_a_journal_that_fails_hears_of_the_rounds_later(chores, journal, c
     assert chores.walked == {1: clock.now()}
     await chores.count()
     assert chores.walked == {}
+
+
+class Token:
+    """A token that is refreshed when the test says so."""
+
+    expires_at = None
+
+    def __init__(self, gate):
+        self.gate, self.asked = gate, False
+
+    async def refresh(self):
+        self.asked = True
+        await self.gate.wait()
+
+
+async def test_a_login_host_that_hangs_delays_the_tokens_of_no_other_tenant(chores):
+    hanging, open_gate = asyncio.Event(), asyncio.Event()
+    open_gate.set()
+    tokens = [Token(hanging), Token(open_gate), Token(open_gate)]
+    chores.connections = {
+        str(number): SimpleNamespace(token=token, tenant=SimpleNamespace(name=str(number)))
+        for number, token in enumerate(tokens)
+    }
+    refreshing = asyncio.create_task(chores.refresh_tokens())
+    async with asyncio.timeout(5):
+        while not all(token.asked for token in tokens):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+    assert not refreshing.done()
+    hanging.set()
+    await refreshing

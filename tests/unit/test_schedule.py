@@ -154,3 +154,24 @@ async def test_after_a_stop_no_job_runs(schedule):
 
 def test_stopping_what_was_never_started_is_harmless():
     Schedule().stop()
+
+
+async def test_a_job_that_hangs_is_ended_reported_and_run_again_and_its_end_is_told():
+    failed, well, hang = asyncio.Queue(), asyncio.Queue(), asyncio.Event()
+    schedule = Schedule(lambda *told: failed.put_nowait(told), well.put_nowait)
+    first = True
+
+    async def job():
+        nonlocal first
+        if first:
+            first = False
+            await hang.wait()
+
+    schedule.every(0.01, "job", job, limit=0.02)
+    schedule.start()
+    async with asyncio.timeout(5):
+        name, error = await failed.get()
+        assert (name, type(error)) == ("job", TimeoutError)
+        assert await well.get() == "job"
+    schedule.stop()
+    assert failed.empty()

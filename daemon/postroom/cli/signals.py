@@ -10,6 +10,9 @@ from typing import Any
 
 from postroom.errors import ExitCode
 
+CUT_OFF_WITHIN = 45.0
+"""Seconds that work is given to put away what it has begun: handlers have 30 to close."""
+
 
 class Signals:
     """SIGTERM and SIGINT stop, the second one at once; SIGHUP asks for a reload. For use inside the event loop."""
@@ -32,8 +35,8 @@ class Signals:
         stopping.cancel()
         if not task.done():
             task.cancel()
-            await asyncio.wait({task})
-        if task.cancelled():
+            await asyncio.wait({task}, timeout=CUT_OFF_WITHIN)
+        if not task.done() or task.cancelled():
             return False
         await task
         return True

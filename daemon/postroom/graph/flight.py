@@ -29,7 +29,7 @@ class SingleFlight:
         """Stop the run, if there is one."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=1.0)
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,9 @@ from postroom.errors import JournalError
 from postroom.journal.engine import READING
 from postroom.journal.faults import translate
 
+CLOSE_SECONDS = 30.0
+"""How long a stop waits for transactions under way; each waits for a lock for 10 seconds at most."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -70,9 +73,16 @@ class Database:
         return connection
 
     async def close(self) -> None:
-        """Finish what is under way and let go of the database."""
+        """Finish what is under way and let go of the database; raises JournalError when that takes too long."""
         self._closed = True
-        await asyncio.to_thread(self._close)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.to_thread(self._close)
+        except TimeoutError as error:
+            raise JournalError(
+                f"The journal {self.where} could not be closed within {CLOSE_SECONDS:.0f} s: its disk does not answer.",
+                remedy="Nothing that was committed is lost; look at the disk before you start Postroom again.",
+            ) from error
 
     def _close(self) -> None:
         self._threads.shutdown()

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from postroom.errors import Unavailable
+
+T = TypeVar("T")
+
+LAST_MOMENT = 1.0
+"""Seconds that what was cut off is given to notice it."""
 
 
 def is_being_cancelled() -> bool:
@@ -39,3 +45,26 @@ def spell(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.1f}".removesuffix(".0") + f" {unit}"
     return f"{seconds:.0f} s"
+
+
+async def at_most(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns, or raise what it raises; raises TimeoutError when it takes longer.
+
+    Other than with `asyncio.timeout`, work that swallows its cancellation is not waited for: it is left behind.
+    """
+    task = asyncio.create_task(work)
+    task.add_done_callback(_retrieve)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
+    finally:
+        task.cancel()
+    await asyncio.wait({task}, timeout=LAST_MOMENT)
+    raise TimeoutError
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Mark its error as seen: what was left behind has nobody who would ask for it."""
+    if not task.cancelled():
+        task.exception()
