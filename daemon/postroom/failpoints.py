@@ -38,6 +38,10 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "failure.committed": "why a round failed is committed",
         "restart.written": "a dead link is forgotten, and that is not committed",
         "restart.committed": "a dead link is forgotten, and the folder is about to be listed again",
+        "reconciliation.written": "that nothing was missing in a folder is written, and not committed",
+        "reconciliation.committed": "that nothing was missing in a folder is committed",
+        "parking.written": "that a mailbox is parked is written, and not committed",
+        "parking.committed": "that a mailbox is parked is committed",
         # A delivery
         "handler.starting": "an attempt is counted, and its handler about to run",
         "handler.ended": "a handler has ended, and nobody knows its outcome",
@@ -48,6 +52,10 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "effect.committed": "an effect is claimed, and the handler has not heard so",
         "state.written": "a handler's state is written, and not committed",
         "state.committed": "a handler's state is committed, and the handler has not heard so",
+        "hold.written": "a handler's deliveries are held and attempts forgiven, and that is not committed",
+        "hold.committed": "a handler's deliveries are held and attempts forgiven",
+        "release.written": "a handler's deliveries are held no longer, and that is not committed",
+        "release.committed": "a handler's deliveries are held no longer",
         # A mail action
         "actions_claim.written": "mail actions are claimed, and that is not committed",
         "actions_claim.committed": "mail actions are claimed, and none runs yet",
@@ -67,6 +75,11 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "send.accepted": "Graph has taken a draft to be sent, and nobody knows",
         "sent.written": "that a mail was sent is written, and not committed",
         "sent.committed": "that a mail was sent is committed, and its action is not settled",
+        # Retention
+        "pruning.written": "the details of old mail are dropped, and that is not committed",
+        "pruning.committed": "the details of old mail that were due are dropped",
+        "forgetting.written": "the ids of mail that is gone are dropped, and that is not committed",
+        "forgetting.committed": "the ids of mail that is gone are dropped",
         # A reload and a stop
         "reload.draining": "the new configuration is open, and rounds of the old one are under way",
         "reload.drained": "no round is under way, and the new folders are not watched yet",

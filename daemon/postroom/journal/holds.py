@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from postroom.failpoints import reach
 from postroom.journal.codec import clean, micros, moment
 from postroom.journal.tables import deliveries, holds, is_state
 from postroom.ports import HeldHandler
@@ -25,6 +26,7 @@ def hold(connection: Connection, held: HeldHandler, forgiven: Mapping[int, int],
     rows = [{"the_id": key, "attempts": count, "at": micros(at)} for key, count in forgiven.items()]
     if rows:
         connection.execute(_FORGIVE, rows)
+    reach("hold.written")
 
 
 def release(connection: Connection, handler: str, since: datetime, at: datetime) -> None:
@@ -37,6 +39,7 @@ def release(connection: Connection, handler: str, since: datetime, at: datetime)
         deliveries.c.started_at >= micros(since),
     )
     connection.execute(update(deliveries).where(*failed_meanwhile).values(due_at=micros(at)))
+    reach("release.written")
 
 
 def held(connection: Connection) -> list[HeldHandler]:

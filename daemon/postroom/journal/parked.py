@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
+from postroom.failpoints import reach
 from postroom.journal.codec import micros
 from postroom.journal.tables import folders, mailboxes
 
@@ -15,6 +16,7 @@ def park(connection: Connection, folder: int, at: datetime | None) -> None:
     mailbox = select(folders.c.mailbox_id).where(folders.c.id == folder).scalar_subquery()
     parked_at = None if at is None else micros(at)
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox).values(parked_at=parked_at))
+    reach("parking.written")
 
 
 def forget(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, select, update
 
+from postroom.failpoints import reach
 from postroom.journal.codec import decode_rules, micros, moment
 from postroom.journal.records import AccountRecord
 from postroom.journal.tables import deliveries, folders, messages
@@ -20,6 +21,7 @@ BY_WEIGHT: Final = ("dead", "running", "ready", "discarded", "done")
 def note(connection: Connection, folder: int, at: datetime) -> None:
     """See `ports.Journal.reconciled`."""
     connection.execute(update(folders).where(folders.c.id == folder).values(reconciled_at=micros(at)))
+    reach("reconciliation.written")
 
 
 def account(connection: Connection, folder: int, since: datetime, until: datetime) -> dict[str, AccountRecord]:

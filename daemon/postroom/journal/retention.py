@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from postroom.failpoints import reach
 from postroom.journal.codec import decode_settled, encode_settled, micros
 from postroom.journal.engine import joins_emptied_pages
 from postroom.journal.tables import actions, attempts, deliveries, effects, is_state, mailboxes, messages
@@ -27,6 +28,7 @@ def prune(connection: Connection, before: datetime, after: int, limit: int) -> P
     chosen = sorted(set(chosen) - _newest(connection))
     if chosen:
         _drop(connection, chosen)
+        reach("pruning.written")
     return Pruned(len(chosen), upto, more)
 
 
@@ -131,4 +133,6 @@ def forget(connection: Connection, ids: Sequence[int]) -> int:
     """See `ports.Journal.forget`."""
     chosen = sorted(set(ids) - _newest(connection))
     bare = (messages.c.settled.is_not(None), messages.c.snapshot.is_(None))
-    return connection.execute(delete(messages).where(messages.c.id.in_(chosen), *bare)).rowcount
+    count = connection.execute(delete(messages).where(messages.c.id.in_(chosen), *bare)).rowcount
+    reach("forgetting.written")
+    return count

@@ -84,6 +84,7 @@ class SqlJournal:
     async def reconciled(self, folder: int, at: datetime) -> None:
         """See `ports.Journal.reconciled`."""
         await self.database.write(reconcile.note, folder, at)
+        reach("reconciliation.committed")
 
     async def walked(self, folders: Mapping[int, datetime]) -> None:
         """See `ports.Journal.walked`."""
@@ -98,6 +99,7 @@ class SqlJournal:
     async def parked(self, folder: int, at: datetime | None) -> None:
         """See `ports.Journal.parked`."""
         await self.database.write(parked.park, folder, at)
+        reach("parking.committed")
 
     async def restart_walk(self, folder: int, floor: datetime | None, at: datetime) -> None:
         """See `ports.Journal.restart_walk`."""
@@ -128,10 +130,12 @@ class SqlJournal:
     async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:
         """See `ports.Journal.hold`."""
         await self.database.write(holds.hold, held, forgiven, at)
+        reach("hold.committed")
 
     async def release(self, handler: str, since: datetime, at: datetime) -> None:
         """See `ports.Journal.release`."""
         await self.database.write(holds.release, handler, since, at)
+        reach("release.committed")
 
     async def held(self) -> list[HeldHandler]:
         """See `ports.Journal.held`."""
@@ -197,7 +201,9 @@ class SqlJournal:
 
     async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
         """See `ports.Journal.prune`."""
-        return await self.database.write(retention.prune, before, after, limit)
+        pruned = await self.database.write(retention.prune, before, after, limit)
+        reach("pruning.committed")
+        return pruned
 
     async def forgettable(self, before: datetime, after: int, limit: int) -> Forgettable:
         """See `ports.Journal.forgettable`."""
@@ -205,7 +211,9 @@ class SqlJournal:
 
     async def forget(self, ids: Sequence[int]) -> int:
         """See `ports.Journal.forget`."""
-        return await self.database.write(retention.forget, ids)
+        count = await self.database.write(retention.forget, ids)
+        reach("forgetting.committed")
+        return count
 
     async def size(self) -> int:
         """See `ports.Journal.size`."""
