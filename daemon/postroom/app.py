@@ -123,6 +123,7 @@ class App:
         )
         self._say_what_is_watched()
         self._notifier.ready(self.chores.status())
+        self._run_rooms()
 
     def _open_rooms(self) -> None:
         journal, clock, report = self.journal, self._clock, self.report
@@ -139,6 +140,9 @@ class App:
         self.dispatcher = Dispatcher(
             desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self.actor.wake.set
         )
+
+    def _run_rooms(self) -> None:
+        """Let the rooms work, once READY is said: from then on the watchdog finds a handler that blocks everything."""
         for name, run in (("deliveries", self.dispatcher.run), ("actions", self.actor.run)):
             self.report.health.expect(name, ROUNDS_WITHIN)
             self._tasks.append(asyncio.create_task(self._supervise(name, run)))
