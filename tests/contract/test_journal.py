@@ -31,20 +31,27 @@ from postroom.model import (
     MarkRead,
     Message,
     MoveTo,
+    Reply,
     Settlement,
     Verdict,
 )
 from postroom.ports import (
     ActionRequest,
     ActionResult,
+    Busy,
     FolderSpec,
     HeldHandler,
     MatchedRule,
     NewMessage,
     PageCommit,
     PageResult,
+    Refusal,
+    SendPlan,
+    SendRecord,
     Siblings,
+    Traffic,
     WatchedFolder,
+    Windows,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -1333,3 +1340,87 @@ async def test_whether_an_effect_was_recorded_can_be_asked_without_recording_it(
     assert await bench.journal.claim_effect(first.id, "mailed")
     assert await bench.journal.has_effect(first.id, "mailed")
     assert not await bench.journal.has_effect(second.id, "mailed")
+
+
+# What is sent.
+
+ANNA, BERT = "anna@x.example", "bert@x.example"
+SINCE = Windows(NOW - timedelta(hours=1), NOW - timedelta(hours=2), NOW - timedelta(hours=1))
+
+
+def plan(number: int, *whom: str, conversation: str = "", mailbox: str = "a@contoso.example") -> SendPlan:
+    return SendPlan(f"key-{number}", mailbox, conversation, whom)
+
+
+async def reserved(bench: Bench, wanted: SendPlan, at: datetime = NOW, windows: Windows = SINCE) -> Traffic:
+    """Reserve a mail; returns what was counted before it."""
+    seen: list[Traffic] = []
+    assert isinstance(await bench.journal.reserve_send(wanted, windows, seen.append, at), SendRecord)
+    return seen[0]
+
+
+async def test_a_mail_is_known_from_when_it_was_reserved_and_counted_once(bench: Bench) -> None:
+    assert await bench.journal.send_record("key-1") is None
+    await reserved(bench, plan(1, ANNA))
+    record = await bench.journal.send_record("key-1")
+    assert record == SendRecord("key-1", "reserved", NOW)
+    assert await bench.journal.reserve_send(plan(1, ANNA), SINCE, lambda _: Refusal("never asked"), NOW) == record
+    assert await reserved(bench, plan(2, ANNA)) == Traffic(1, 0, 1)
+
+
+async def test_how_it_stands_with_a_mail_is_remembered(bench: Bench) -> None:
+    await reserved(bench, plan(1))
+    drafted = SendRecord("key-1", "drafted", NOW, "AAkDraft", "", NOW + timedelta(seconds=1))
+    await bench.journal.note_send(drafted)
+    assert await bench.journal.send_record("key-1") == drafted
+    sent = replace(drafted, state="sent", note="reply: sent")
+    await bench.journal.note_send(sent)
+    assert await bench.journal.send_record("key-1") == sent
+
+
+@pytest.mark.parametrize("objection", [Refusal("too many"), Busy("later")])
+async def test_what_is_objected_to_is_neither_known_nor_counted(bench: Bench, objection: Refusal | Busy) -> None:
+    assert await bench.journal.reserve_send(plan(1, ANNA), SINCE, lambda _: objection, NOW) == objection
+    assert await bench.journal.send_record("key-1") is None
+    assert await reserved(bench, plan(2, ANNA)) == Traffic()
+
+
+async def test_what_was_sent_is_counted_by_correspondent_conversation_and_mailbox(bench: Bench) -> None:
+    for number in range(3):
+        await reserved(bench, plan(number, ANNA, conversation="talk"))
+    await reserved(bench, plan(3, BERT))
+    await reserved(bench, plan(4, ANNA, conversation="talk", mailbox="b@contoso.example"))
+    assert await reserved(bench, plan(5, BERT, ANNA, conversation="talk")) == Traffic(3, 3, 4)
+    assert await reserved(bench, plan(6, "new@x.example", conversation="other")) == Traffic(0, 0, 5)
+
+
+async def test_each_count_looks_back_as_far_as_its_own_window(bench: Bench) -> None:
+    await reserved(bench, plan(1, ANNA, conversation="talk"), NOW - timedelta(minutes=90))
+    assert await reserved(bench, plan(2, ANNA, conversation="talk")) == Traffic(0, 1, 0)
+
+
+async def test_what_was_sent_long_ago_is_forgotten(bench: Bench) -> None:
+    await reserved(bench, plan(1, ANNA))
+    later = NOW + timedelta(days=91)
+    await reserved(bench, plan(2), later)
+    assert await bench.journal.send_record("key-1") is None
+    assert await reserved(bench, plan(3, ANNA), later) == Traffic(0, 0, 1)
+
+
+async def test_a_restart_does_not_forget_what_was_sent(bench: Bench, url: str) -> None:
+    await reserved(bench, plan(1, ANNA))
+    await bench.journal.close()
+    journal = await open_journal(url)
+    await journal.recover()
+    again = replace(bench, journal=journal)
+    assert await reserved(again, plan(2, ANNA)) == Traffic(1, 0, 1)
+    await journal.close()
+
+
+async def test_a_try_of_an_action_that_does_not_count_leaves_as_many_as_before(bench: Bench) -> None:
+    await bench.commit(mail(1, rule(actions=(Reply("Hello"),))))
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert task.actions == (Reply("Hello"),)
+    await bench.journal.settle_actions([ActionResult(task, "ready", NOW, due_at=NOW, counted=False)])
+    (again,) = await bench.journal.claim_actions(10, NOW)
+    assert again.attempt == task.attempt

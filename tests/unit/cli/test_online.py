@@ -129,6 +129,17 @@ async def test_permissions_the_configuration_needs_and_the_token_lacks_are_warni
     assert await check(config()) == (ExitCode.OK, [])
 
 
+async def test_a_configuration_that_sends_needs_a_permission_of_its_own(config, tenant):
+    tenant.app.roles = frozenset({"Mail.ReadWrite"})
+    code, problems = await check(config(then='{"reply": "Thank you"}'))
+    assert code == ExitCode.OK
+    (problem,) = problems
+    assert (problem["id"], problem["severity"]) == ("PR073", "warning")
+    assert "Mail.Send" in problem["text"]
+    tenant.app.roles = frozenset({"Mail.ReadWrite", "Mail.Send"})
+    assert await check(config(then='{"reply": "Thank you"}')) == (ExitCode.OK, [])
+
+
 async def test_a_token_without_any_permission_may_be_under_rbac_for_applications(config, tenant):
     """Its rights are then in Exchange, where a token does not show them: only a mailbox that refuses tells."""
     tenant.app.roles = frozenset()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from postroom.config.problems import Id
-from postroom.model import Categorise, Delete, Flag, MarkRead, MoveTo
+from postroom.model import Categorise, Delete, Flag, Forward, MarkRead, MoveTo, Reply, Send
 from postroom.rule import AgeIs, AllOf, AnyOf, HasAttachments, HeaderIs, Not, Pattern, SizeIs, TextIs
 
 
@@ -158,3 +158,17 @@ def test_a_condition_that_asks_nothing_is_a_problem(problems, text):
         f"mailboxes: [{{address: a@b.example, rules: [{{when: {text}, handle: log}}]}}]\n"
     )
     assert [problem.severity for problem in found] == ["error"]
+
+
+def test_what_is_sent_comes_before_all_else_and_may_be_written_short(rule):
+    then = rule("{handle: log, then: {delete: true, reply: Hello, forward: a@b.example, mark_read: true}}").then
+    assert then == (Reply("Hello"), Forward(("a@b.example",)), MarkRead(True), Delete())
+
+
+def test_what_is_sent_may_be_written_whole(rule):
+    made = rule(
+        "{handle: log, then: {reply: {text: T, subject: S, to_all: true}, forward: {to: [a@b.example], comment: C}}, "
+        "on_failure: {send: {to: a@b.example, cc: [c@d.example], subject: S, text: T}}}"
+    )
+    assert made.then == (Reply("T", "S", True), Forward(("a@b.example",), "C"))
+    assert made.on_failure == (Send(("a@b.example",), "S", "T", ("c@d.example",)),)

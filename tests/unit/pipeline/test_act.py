@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from postroom.errors import JournalError, Throttled, Unavailable
-from postroom.model import MarkRead, MoveTo
+from postroom.errors import Forbidden, JournalError, Throttled, Unavailable
+from postroom.model import Delete, MarkRead, MoveTo, Reply
 from postroom.pipeline import act
 from postroom.pipeline.act import POLICY, PROGRESS, SUBJECT, Actor
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
+from support.drafts import MemoryDrafts
 from support.pipeline import counted, desk, until
 
 
@@ -294,3 +295,56 @@ async def test_a_quiet_night_feeds_the_watchdog(acting, notes):
         for count in range(1, 4):
             actor.wake.set()
             await until(lambda count=count: notes.fed[PROGRESS] >= count)
+
+
+async def test_what_is_sent_comes_first_and_the_note_tells_of_all(acting, *, journal, folder, clock, mail):
+    mail.drafts = MemoryDrafts()
+    [message] = await ask(journal, folder, clock, MatchedRule("all", (), (Reply("Hello"), MarkRead(), Delete())))
+    mail.messages[message.id].append(message)
+    mail.acts.append("marked read, deleted")
+
+    async with acting():
+        await settled(journal, 1)
+
+    assert mail.acted == [(message.id, (MarkRead(), Delete()))]
+    assert len(mail.drafts.delivered) == 1
+    assert (await read(journal))[0]["note"] == "reply: sent, marked read, deleted"
+
+
+async def test_a_mail_that_will_never_be_sent_ends_dead_at_once_and_what_comes_after_it_is_left(
+    acting, *, journal, folder, clock, mail
+):
+    mail.drafts = MemoryDrafts()
+    mail.drafts.before["send"].append(Forbidden("No.", status=403, code="ErrorAccessDenied"))
+    [message] = await ask(journal, folder, clock, MatchedRule("all", (), (Reply("Hello"), Delete())))
+    mail.messages[message.id].append(message)
+
+    async with acting():
+        await settled(journal, 1, "dead")
+
+    assert mail.acted == []
+    assert not mail.drafts.items
+    [row] = await read(journal)
+    assert "Mail.Send" in row["error"]
+
+
+@pytest.mark.parametrize("discards", [True, False])
+async def test_a_dead_action_leaves_no_draft_or_says_that_one_may_be_left(
+    acting, *, journal, folder, clock, mail, discards
+):
+    mail.drafts = MemoryDrafts()
+    [message] = await ask(journal, folder, clock, MatchedRule("all", (), (Reply("Hello"),)))
+    mail.messages[message.id].append(message)
+    mail.drafts.before["send"].extend([KeyError("defect")] * POLICY.attempts)
+    if not discards:
+        mail.drafts.before["discard"].append(Unavailable("Down.", status=503))
+
+    async with acting() as actor:
+        for number in range(1, POLICY.attempts + 1):
+            await until(lambda number=number: mail.drafts.calls.count("send") == number)
+            await settled(journal, 1, "dead" if number == POLICY.attempts else "ready")
+            await clock.advance(POLICY.longest)
+            actor.wake.set()
+
+    assert bool(mail.drafts.items) is not discards
+    assert ("may be left in Drafts" in (await read(journal))[0]["error"]) is not discards

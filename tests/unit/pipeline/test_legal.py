@@ -7,7 +7,20 @@ from datetime import timedelta
 
 import pytest
 
-from postroom.model import Categorise, Delete, Done, Flag, MarkRead, MoveTo, Reject, Retry, Skip
+from postroom.model import (
+    Categorise,
+    Delete,
+    Done,
+    Flag,
+    Forward,
+    MarkRead,
+    MoveTo,
+    Reject,
+    Reply,
+    Retry,
+    Send,
+    Skip,
+)
 from postroom.pipeline.legal import fault_of
 
 
@@ -18,6 +31,7 @@ from postroom.pipeline.legal import fault_of
         Done(),
         Done("note", (MarkRead(), MoveTo("A"), Categorise(("x",)), Flag(), Flag("complete"), Delete())),
         Done(actions=[MoveTo("A")]),
+        Done(actions=(Reply("x"), Forward(("a@b.example",)), Send(["a@b.example"], "s", "t"))),
         Skip(),
         Retry(),
         Retry("busy", 5),
@@ -32,6 +46,8 @@ def test_an_outcome_that_is_well_formed_has_no_fault(answer):
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
+        (Done(actions=(Reply(""),)), "a Done that asks for a Reply without a text"),
+        (Done(actions=(Forward(("nobody",)),)), "a Done that asks for a recipient that is no mail address: 'nobody'"),
         ("done", "a str; it must return"),
         (True, "a bool; it must return"),
         (Done, "a type; it must return"),
