@@ -22,6 +22,10 @@ demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--k
 test: $(READY)  ## Run all tests (ARGS="tests/unit -k redact" for some of them).
 	@$(BIN)/pytest -n auto $(ARGS)
 
+.PHONY: crash
+crash: $(READY)  ## Kill the daemon at every failure point and at random, and keep the table in docs/explanation/guarantees.md.
+	@PYTHONPATH=tests $(BIN)/python -m crash --write docs/explanation/guarantees.md $(ARGS)
+
 .PHONY: interop
 interop: $(INTEROP)/.ready $(NODE_READY)  ## Install the Graph clients of others that tests/interop holds against the simulated tenant.
 
@@ -52,6 +56,10 @@ bench: $(READY)  ## Measure CPU per message against a bare loop over the same pa
 .PHONY: soak
 soak: $(READY)  ## Run 100,000 mails through the daemon and see that neither memory nor journal grow (8 minutes).
 	@$(BIN)/python bench/soak.py $(ARGS)
+
+.PHONY: crash-sends
+crash-sends: $(READY)  ## Kill a daemon that sends mail 60 times and see that each recipient got exactly one (2 minutes).
+	@PYTHONPATH=tests $(BIN)/python -m crash.sends $(ARGS)
 
 .PHONY: schema
 schema: $(READY)  ## Write config/postroom.schema.json anew from the code.

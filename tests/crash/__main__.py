@@ -4,7 +4,7 @@ Real daemons run against simulated tenants, in lanes beside each other; mail com
 failure point several times, by SIGKILL at random instants, and by power cuts that take the tail of the journal's log.
 At the end what the tenants know is compared with the journals and with ledgers that the handlers keep of their own.
 
-Usage: python -m crash [--kills 220] [--deliveries 20000] [--seed N] [--lanes 3] [--write PAGE]
+Usage: python -m crash [--kills 220] [--deliveries 20000] [--seed N] [--lanes 3] [--write PAGE] [--check]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> int:
     print(f"Seed {options.seed}, {time.monotonic() - began:.0f} s.", file=sys.stderr)
     for each in wrong:
         print(f"FAILED: {each}", file=sys.stderr)
-    if options.write and not wrong:
+    if options.write and not options.check and not wrong:
         write(options.write, table)
     return 1 if wrong else 0
 
@@ -55,7 +55,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--deliveries", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--lanes", type=int, default=3)
-    parser.add_argument("--write", type=Path, help="put the table between the markers of this page")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the markers of this page")
+    parser.add_argument("--check", action="store_true", help="print the table and write it nowhere")
     parser.add_argument("--keep", type=Path, help="where journals, ledgers and logs of a run that fails are kept")
     return parser.parse_args()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from email import message_from_bytes
 from pathlib import Path
 from random import Random
 
-from crash.truth import Sent
+from crash.truth import Key, Sent
 from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.profiles import DELTA
@@ -31,10 +32,11 @@ journal: sqlite:///journal.db
 limits: {{drain: 5s}}
 log: {{format: json}}
 reconcile: {{every: 7d}}
+retention: {{snapshots: 40s, ids: 40s}}
 sending: {{per_conversation: 100000/d, per_mailbox: 100000/d, patience: 1s}}
 handlers:
   ledger: {{use: "{handlers}:Ledger", with: {{file: ledger}}, retry: {{attempts: 100}}}}
-  flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}}}
+  flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}, breaker: {{probe: 1s, longest: 1s}}}}
   careful: {{use: "{handlers}:Careful", with: {{file: ledger}}, retry: {{attempts: 100}}}}
 mailboxes:
   - {{address: {orders}, folders: [Inbox, Inbox/Urgent], poll: 1s, start: all, rules: [{{handle: [ledger]}}]}}
@@ -61,10 +63,12 @@ class Feed:
 
     Attributes:
         sent: Every mail that came.
+        gone: Messages that their owner deleted when they had been handled.
     """
 
     def __init__(self, directory: Path, seed: int, *, calm: bool) -> None:
         self.sent: list[Sent] = []
+        self.gone: set[str] = set()
         self.tenant = SimulatedTenant(
             directory / "tenant", mailboxes=[ORDERS, INVOICES, SUPPORT, ARCHIVE], smtp=None, seed=seed, profile="calm"
         )
@@ -115,6 +119,25 @@ class Feed:
     def refuse(self) -> None:
         """Let one round fail."""
         self.tenant.faults.add(Fault(GraphAnswer(400, "ErrorInvalidRequest"), path=DELTA, name="refused"))
+
+    def park(self) -> None:
+        """Let a whole mailbox be refused until `mend`."""
+        refusal = GraphAnswer(404, "ErrorInvalidUser")
+        self.tenant.faults.add(Fault(refusal, path=f"/v1.0/users/{SUPPORT}/*", count=None, name="unknown mailbox"))
+
+    def mend(self) -> None:
+        """End what was wrong."""
+        self.tenant.faults.clear()
+
+    def vanish(self, handled: Collection[Key], before: int) -> None:
+        """Delete some mails that came in lives before this one and have been handled."""
+        orders = self.tenant.state.mailbox(ORDERS)
+        old = {mail.message: mail for mail in self.sent if mail.life < before and handled.issuperset(mail.keys)}
+        for stored in list(orders.messages.values()):
+            mail = old.get(orders.immutable_id(stored))
+            if mail is not None and len(mail.keys) == 1 and self._chance.random() < 0.2:
+                orders.purge(stored)
+                self.gone.add(mail.message)
 
     def concluded(self) -> Counter[str]:
         """Return how often `then` was carried out: messages that lie in Processed and are read, subjects sent."""

@@ -12,6 +12,10 @@ LIFE = "CRASH_LIFE"
 """Environment variable with the number of the life of the daemon."""
 
 
+OUTAGE = "outage"
+"""File beside the ledger; while it is there, what a handler needs is down."""
+
+
 class LedgerOptions(Options):
     """Where the ledger is."""
 
@@ -39,9 +43,12 @@ class Ledger(Handler[LedgerOptions]):
 
 
 class Flaky(Ledger):
-    """Note each run, in a thread, and ask for another one now and then."""
+    """Note each run, in a thread, and ask for another one now and then, or always while a file says so."""
 
     def handle(self, message: Message, context: Context) -> Outcome:
+        if self.options.file.with_name(OUTAGE).exists():
+            self.note(context, "retry")
+            return Retry("the partner is down", after=0.2)
         if context.attempt == 1 and zlib.crc32(context.idempotency_key.encode()) % 8 == 0:
             self.note(context, "retry")
             return Retry("not yet", after=0.2)

@@ -12,7 +12,7 @@ from random import Random
 
 from crash.feed import Feed
 from crash.forks import Forks
-from crash.handlers import LIFE
+from crash.handlers import LIFE, OUTAGE
 from crash.plan import POWER, Life
 from crash.power import cut
 from crash.truth import Findings, compare, count_open, count_running, read_journal, read_ledger
@@ -51,6 +51,8 @@ class Lane:
         self._directory = directory
         self._chance = Random(seed)
         self._journal = directory / "journal.db"
+        self._ledger = directory / "ledger"
+        self._outage = directory / OUTAGE
         self._log = directory / "daemon.log"
         self._owed = 0
 
@@ -67,9 +69,10 @@ class Lane:
             cuts = {death.life for death in self.deaths if death.row == POWER}
             return compare(
                 self.feed.sent,
-                read_ledger(self._directory / "ledger"),
+                read_ledger(self._ledger),
                 read_journal(self._journal),
                 self.feed.concluded(),
+                self.feed.gone,
                 cuts,
             )
 
@@ -90,8 +93,10 @@ class Lane:
         if code is None:
             forks.tell(signal.SIGKILL)
             await forks.ended()
+        self.feed.mend()
+        self._outage.unlink(missing_ok=True)
         if life.row == POWER:
-            cut(self._journal, self._chance, whole=self._chance.random() < 0.5)
+            cut(self._journal, self._chance, whole=self._chance.random() < 0.25)
         return Death(self.life, life.row, count_running(self._journal), as_planned=code in KILLED)
 
     async def _start(self, forks: Forks, config: Path, crash_at: str, **environment: str) -> None:
@@ -138,6 +143,14 @@ class Lane:
                 self.feed.reset()
             case "refuse":
                 self.feed.refuse()
+            case "park":
+                self.feed.park()
+            case "outage":
+                self._outage.touch()
+                await asyncio.sleep(3.0)
+                self._outage.unlink()
+            case "vanish":
+                self.feed.vanish({run.key for run in read_ledger(self._ledger)}, self.life)
 
     async def _last(self, config: Path, forks: Forks) -> None:
         """Let the rest of the mail come, wait until nothing is open, and stop the daemon."""
@@ -156,7 +169,7 @@ class Lane:
         before, since = (-1, -1, -1), loop.time()
         while loop.time() < since + STALL:
             await asyncio.sleep(0.5)
-            done = {run.key for run in read_ledger(self._directory / "ledger")}
+            done = {run.key for run in read_ledger(self._ledger)}
             left = len(wanted - done), len(then - self.feed.concluded().keys()), count_open(self._journal)
             if left == (0, 0, 0):
                 return

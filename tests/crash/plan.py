@@ -8,9 +8,19 @@ from itertools import cycle, islice
 from random import Random
 from typing import Literal
 
-Stimulus = Literal["", "kill", "power", "stop", "hangup", "reset", "refuse"]
+Stimulus = Literal["", "kill", "power", "stop", "hangup", "reset", "refuse", "park", "outage", "vanish"]
 
-STIMULI: dict[str, Stimulus] = {"stop": "stop", "reload": "hangup", "restart": "reset", "failure": "refuse"}
+STIMULI: dict[str, Stimulus] = {
+    "stop": "stop",
+    "reload": "hangup",
+    "restart": "reset",
+    "reconciliation": "reset",
+    "failure": "refuse",
+    "parking": "park",
+    "hold": "outage",
+    "release": "outage",
+    "forgetting": "vanish",
+}
 """What leads the daemon to points of this kind; to the others it comes by itself."""
 
 COUNTS = {
@@ -25,6 +35,9 @@ COUNTS = {
 
 SLOW = ("walks",)
 """Points that take the daemon a quarter of a minute to come to: once each is enough."""
+
+LATE = ("pruning", "forgetting")
+"""Points that only old mail comes to: they are kept for the end."""
 
 FIRST = ("schema.written",)
 """Points that only a new journal comes to."""
@@ -57,9 +70,10 @@ def plan(points: Sequence[str], kills: int, seed: int) -> tuple[list[Life], list
     power = max(kills // 25, 1)
     at_random = max(kills // 6, 1)
     once = [point for point in points if _kind(point) in SLOW]
-    often = [point for point in points if point not in once and point not in FIRST]
+    late = [_at(point, 0) for point in points if _kind(point) in LATE]
+    often = [point for point in points if _kind(point) not in SLOW + LATE and point not in FIRST]
     first = [_at(point, 0) for point in FIRST if point in points]
-    left = kills - power - at_random - len(once) - len(first)
+    left = kills - power - at_random - len(once) - len(first) - len(late)
     lives = [
         *(_at(point, 0) for point in once),
         *(_at(point, turn) for point, turn in islice(_in_turns(often), max(left, len(often)))),
@@ -67,7 +81,7 @@ def plan(points: Sequence[str], kills: int, seed: int) -> tuple[list[Life], list
         *(Life(POWER, stimulus="power", delay=chance.uniform(0.8, 2.0)) for _ in range(power)),
     ]
     chance.shuffle(lives)
-    return first, lives
+    return first, [*lives, *late]
 
 
 def _in_turns(points: Sequence[str]) -> Iterator[tuple[str, int]]:

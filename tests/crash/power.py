@@ -13,6 +13,9 @@ import struct
 from pathlib import Path
 from random import Random
 
+RECENT = 200
+"""Frames at the end that a system may not have written by itself yet."""
+
 HEADER, FRAME_HEADER = 32, 24
 _PAGE_SIZE_AT = 8
 _LAST_FRAME_AT, _ATTEMPTED_AT = 16, 128
@@ -22,13 +25,13 @@ def cut(database: Path, chance: Random, *, whole: bool = False) -> int:
     """Lose the tail of the write-ahead log and the shared memory; returns how many frames were lost.
 
     Args:
-        whole: All that may be lost is lost; otherwise as much as chance has it, and of one frame a part stays.
+        whole: All that may be lost is lost; otherwise some of what is recent, and of one frame a part stays.
     """
     log, shared = companion(database, "wal"), companion(database, "shm")
     lost = 0
     if log.exists() and shared.exists() and log.stat().st_size > HEADER:
         last, attempted = _frames(shared)
-        kept = attempted if whole else chance.randint(attempted, last)
+        kept = attempted if whole else chance.randint(max(attempted, last - RECENT), last)
         lost = last - kept
         _truncate(log, kept, 0 if whole else chance.random())
     shared.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -75,12 +76,20 @@ def read_ledger(path: Path) -> list[Run]:
     return runs
 
 
-def read_journal(path: Path) -> dict[Key, tuple[str, int]]:
-    """Return each delivery's state and attempt."""
-    query = """SELECT b.address || '/' || m.graph_id || '/' || d.handler, d.state, d.attempt FROM deliveries d
-               JOIN messages m ON m.id = d.message_id JOIN mailboxes b ON b.id = d.mailbox_id"""
+def read_journal(path: Path) -> dict[Key, str]:
+    """Return each delivery's state, also of those whose details were pruned."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        return {key: (state, attempt) for key, state, attempt in database.execute(query)}
+        return dict(database.execute(_DELIVERIES)) | {
+            f"{message}/{handler}": state
+            for message, settled in database.execute(_PRUNED)
+            for handler, state in json.loads(settled).items()
+        }
+
+
+_DELIVERIES = """SELECT b.address || '/' || m.graph_id || '/' || d.handler, d.state FROM deliveries d
+                 JOIN messages m ON m.id = d.message_id JOIN mailboxes b ON b.id = d.mailbox_id"""
+_PRUNED = """SELECT b.address || '/' || m.graph_id, m.settled FROM messages m
+             JOIN mailboxes b ON b.id = m.mailbox_id WHERE m.settled IS NOT NULL"""
 
 
 def count_running(path: Path) -> int:
@@ -107,14 +116,16 @@ def _count(path: Path, query: str) -> int:
 def compare(
     sent: Iterable[Sent],
     runs: Sequence[Run],
-    journal: Mapping[Key, tuple[str, int]],
+    journal: Mapping[Key, str],
     concluded: Mapping[str, int],
+    gone: Collection[str],
     cuts: Collection[int],
 ) -> Findings:
     """Hold the three against each other.
 
     Args:
         concluded: What `then` is known by -> how often it was carried out.
+        gone: Messages that do not exist any more, and that the journal may have forgotten.
         cuts: Lives that a power cut ended.
     """
     found, by_key = Findings(), _by_key(runs)
@@ -123,7 +134,7 @@ def compare(
         found.deliveries += len(mail.keys)
         expected.update(mail.keys)
         for key in mail.keys:
-            if key not in by_key or not _settled(key, by_key[key], journal, cuts):
+            if key not in by_key or not _settled(mail, by_key[key], journal.get(key, ""), gone, cuts):
                 found.lost[mail.life] += 1
         _look_at_then(mail, concluded, cuts, found)
     for key, made in by_key.items():
@@ -140,10 +151,9 @@ def _by_key(runs: Iterable[Run]) -> dict[Key, list[Run]]:
     return made
 
 
-def _settled(key: Key, made: Sequence[Run], journal: Mapping[Key, tuple[str, int]], cuts: Collection[int]) -> bool:
-    """Say whether the journal has the delivery as done; a power cut may have made it forget one that was."""
-    state, _ = journal.get(key, ("", 0))
-    return state == "done" or (not state and any(cut >= made[-1].life for cut in cuts))
+def _settled(mail: Sent, made: Sequence[Run], state: str, gone: Collection[str], cuts: Collection[int]) -> bool:
+    """Say whether the journal has a delivery as done; a power cut may have made it forget one that was."""
+    return state == "done" or (not state and (mail.message in gone or any(cut >= made[-1].life for cut in cuts)))
 
 
 def _look_at_then(mail: Sent, concluded: Mapping[str, int], cuts: Collection[int], found: Findings) -> None:
