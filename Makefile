@@ -53,6 +53,14 @@ format: $(READY)  ## Format the code and mend what ruff can mend by itself.
 bench: $(READY)  ## Measure CPU per message against a bare loop over the same pages.
 	@$(BIN)/python bench/drain.py $(ARGS)
 
+.PHONY: bench-start
+bench-start: $(READY)  ## Measure the time from exec to the first Graph request.
+	@$(BIN)/python bench/start.py $(ARGS)
+
+.PHONY: bench-idle
+bench-idle: $(READY)  ## Measure the CPU of an idle poll against a bare loop that polls as often.
+	@$(BIN)/python bench/idle.py $(ARGS)
+
 .PHONY: soak
 soak: $(READY)  ## Run 100,000 mails through the daemon and see that neither memory nor journal grow (8 minutes).
 	@$(BIN)/python bench/soak.py $(ARGS)
@@ -89,4 +97,4 @@ clean:  ## Remove what was built, cached or set up here.
 
 .PHONY: help
 help:  ## Say what there is.
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
