@@ -1,7 +1,8 @@
 """A canned server in its own process: a token, and one folder of prepared delta pages, over https with gzip.
 
 Usage: canned.py DIRECTORY MESSAGES PAGE. Prints one line of JSON when it listens. `GET /bench/started` answers when the
-first page was asked for, with the time of the first Graph request (CLOCK_MONOTONIC, which all processes share).
+first page was asked for, with the time of the first Graph request (CLOCK_MONOTONIC, which all processes share), and
+`GET /bench/polls` with how many pages were asked for. Without messages every folder is empty, whatever it is called.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ class Canned:
         self.pages: list[tuple[bytes, bytes]] = []
         self.started = asyncio.Event()
         self.first = 0.0
+        self.polls = 0
 
     async def _discovery(self, request: web.Request) -> web.Response:
         tenant = f"{self.base}/{request.match_info['tenant']}"
@@ -157,10 +159,12 @@ class Canned:
         return web.json_response({"id": "inbox", "displayName": "Inbox"})
 
     async def _delta(self, request: web.Request) -> web.Response:
+        self.first = self.first or time.monotonic()
+        self.polls += 1
         self.started.set()
-        if "$deltatoken" in request.query:
-            link = f"{self.base}{request.path_qs}"
-            return web.json_response({"@odata.deltaLink": link, "value": []})
+        if "$deltatoken" in request.query or not self.pages:
+            link = f"{self.base}{request.path}?$deltatoken={'x' * 240}"
+            return web.Response(body=json.dumps({"@odata.deltaLink": link, "value": []}).encode(), headers=HEADERS)
         plain, packed = self.pages[int(request.query.get("$skiptoken", "0").partition(".")[0])]
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
             return web.Response(body=plain, headers=HEADERS)
@@ -169,6 +173,9 @@ class Canned:
     async def _wait_started(self, _: web.Request) -> web.Response:
         await self.started.wait()
         return web.Response(text=str(self.first))
+
+    async def _polls(self, _: web.Request) -> web.Response:
+        return web.Response(text=str(self.polls))
 
     async def _reset(self, _: web.Request) -> web.Response:
         self.started.clear()
@@ -183,6 +190,7 @@ class Canned:
         app.router.add_get("/v1.0/users/{user}/mailFolders/{folder}/messages/delta", self._delta)
         app.router.add_get("/v1.0/users/{user}/mailFolders/{folder}", self._folder)
         app.router.add_get("/bench/started", self._wait_started)
+        app.router.add_get("/bench/polls", self._polls)
         app.router.add_get("/bench/reset", self._reset)
         return app
 

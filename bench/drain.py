@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sqlite3
-import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from server import HERE, Canned, cpu_seconds, environment, memory_mib, serving
+
 LIMIT = 4.0
 GOAL = 2.5
 PATIENCE = 300.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 CONFIG = """\
 version: 1
@@ -89,65 +86,45 @@ class Round:
         return self.daemon.micros / self.isal.micros
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a running process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def peak_mib(pid: int) -> float:
-    """Return the peak resident memory of a running process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def ask(base: str, ca_file: str, path: str) -> str:
-    """Call one of the canned server's own addresses."""
-    context = ssl.create_default_context(cafile=ca_file)
-    with urllib.request.urlopen(f"{base}{path}", timeout=60, context=context) as answer:
-        return str(answer.read(), "ascii")
-
-
-def environment() -> dict[str, str]:
-    """Return our own environment, but an installed program has its bytecode."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
 def done_deliveries(database: Path) -> int:
     """Count settled deliveries, from outside the daemon."""
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
         return int(connection.execute("SELECT count(*) FROM deliveries WHERE state = 'done'").fetchone()[0])
 
 
-def drain_daemon(base: str, ca_file: str, messages: int, page: int) -> Result:
+def drain_daemon(canned: Canned, messages: int, page: int) -> Result:
     """Run the real daemon until every delivery is done; measured from its first page on."""
     with tempfile.TemporaryDirectory(prefix="postroom-bench-") as name:
         directory = Path(name)
         config = directory / "bench.yaml"
-        config.write_text(CONFIG.format(base=base, ca_file=ca_file, directory=directory, page=page, here=HERE))
-        ask(base, ca_file, "/bench/reset")
+        config.write_text(
+            CONFIG.format(base=canned.base, ca_file=canned.ca_file, directory=directory, page=page, here=HERE)
+        )
+        canned.ask("/bench/reset")
         command = [sys.executable, "-m", "postroom", "run", "-c", str(config)]
         executed = time.monotonic()
         with (directory / "log").open("wb") as log:
             daemon = subprocess.Popen(command, stderr=log, env=environment())
         try:
-            first = float(ask(base, ca_file, "/bench/started"))
+            first = float(canned.ask("/bench/started"))
             start, before = time.monotonic(), cpu_seconds(daemon.pid)
             while (done := done_deliveries(directory / "journal.db")) < messages:
                 if daemon.poll() is not None or time.monotonic() - start > PATIENCE:
                     sys.exit(f"the daemon settled {done} of {messages}:\n{(directory / 'log').read_text()[-2000:]}")
                 time.sleep(0.05)  # noqa: TID251 - the daemon is watched from outside, so as not to cost it anything
             wall = time.monotonic() - start
-            return Result(messages, cpu_seconds(daemon.pid) - before, wall, peak_mib(daemon.pid), first - executed)
+            return Result(
+                messages, cpu_seconds(daemon.pid) - before, wall, memory_mib(daemon.pid, "VmHWM"), first - executed
+            )
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(60)
 
 
-def drain_bare(base: str, ca_file: str, *choices: str) -> Result:
+def drain_bare(canned: Canned, *choices: str) -> Result:
     """Run the bare loop, as it comes or with ``isal``."""
     start = time.monotonic()
-    command = [sys.executable, str(HERE / "bare.py"), base, ca_file, *choices]
+    command = [sys.executable, str(HERE / "bare.py"), canned.base, canned.ca_file, *choices]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
     return Result(answer["messages"], answer["cpu"], time.monotonic() - start, answer["peak_mib"])
 
@@ -160,16 +137,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="postroom-bench-") as directory:
-        command = [sys.executable, str(HERE / "canned.py"), directory, str(options.messages), str(options.page)]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            where = json.loads(server.stdout.readline())
-            rounds = [one_round(**where, messages=options.messages, page=options.page) for _ in range(options.rounds)]
-        finally:
-            server.terminate()
-            server.wait(30)
+    with serving(options.messages, options.page) as canned:
+        rounds = [one_round(canned, options.messages, options.page) for _ in range(options.rounds)]
     ratio = statistics.median(each.ratio for each in rounds)
     isal_ratio = statistics.median(each.isal_ratio for each in rounds)
     if options.json:
@@ -179,11 +148,9 @@ def main() -> int:
     return 0 if ratio <= LIMIT else 1
 
 
-def one_round(base: str, ca_file: str, *, messages: int, page: int) -> Round:
+def one_round(canned: Canned, messages: int, page: int) -> Round:
     """Let each of the three drain the folder."""
-    return Round(
-        drain_bare(base, ca_file), drain_bare(base, ca_file, "isal"), drain_daemon(base, ca_file, messages, page)
-    )
+    return Round(drain_bare(canned), drain_bare(canned, "isal"), drain_daemon(canned, messages, page))
 
 
 def as_json(rounds: list[Round], ratio: float, isal_ratio: float) -> str:
