@@ -14,6 +14,8 @@ from postroom.handlers.webhook import Webhook, WebhookOptions
 from postroom.journal import JournalViews
 from postroom.model import BreakerPolicy, Done, Retry, RetryPolicy, Skip
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.ports import MatchedRule, NewMessage, PageCommit
+from postroom.testing import make_message
 from support.pipeline import Scripted, counted, deliver, desk, opened, until
 
 HOUR = 3600.0
@@ -418,3 +420,22 @@ async def test_with_one_attempt_a_handler_is_not_run_again_after_a_crash(running
     async with running(opened("erp", handler, retry=RetryPolicy(1))):
         await counted(journal, "deliveries.dead", 1)
     assert not handler.ran
+
+
+async def test_what_was_claimed_just_before_it_opened_is_given_back_unrun(running, folder):
+    handler = Weather()
+    async with running(opened("erp", handler, **ERP)) as bench:
+        places = bench.dispatcher.reserve({"erp": 2})
+        new = [NewMessage(make_message(), (MatchedRule("all", ("erp",)),)) for _ in range(2)]
+        commit = PageCommit(folder.key, new, "link", "round", bench.clock.now(), room=places.room)
+        page = await bench.journal.commit_page(commit)
+        assert len(page.claimed) == 2
+        handler.is_good = False
+        await deliver(bench.journal, folder, bench.clock, "erp", count=5)
+        bench.dispatcher.wake.set()
+        await until(lambda: bool(bench.notes.problems))
+        bench.dispatcher.take(places, page)
+        await bench.quiet()
+        rows = {row.id: row for row in await bench.rows()}
+        assert [(rows[each.id].state, rows[each.id].attempt) for each in page.claimed] == [("ready", 0)] * 2
+        assert not {each.message.id for each in page.claimed} & {key for key, _ in handler.ran}
