@@ -165,7 +165,7 @@ def test_the_test_of_a_new_handler_passes(run, tmp_path, mode):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--import-mode={mode}", "handlers"]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "9 passed" in ran.stdout
+    assert "10 passed" in ran.stdout
 
 
 def test_the_test_of_a_new_handler_can_fail(run, tmp_path):
