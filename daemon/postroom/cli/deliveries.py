@@ -86,7 +86,7 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
     click.echo(f"{counted(count, 'delivery is', 'deliveries are')} ready again.")
 
 
-@deliveries.command()
+@deliveries.command(short_help="Give deliveries up.")
 @config_option
 @click.argument("ids", metavar="ID...", nargs=-1, type=int, required=True)
 @click.option("--reason", required=True, help="Why; kept in the journal.")

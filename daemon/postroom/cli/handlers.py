@@ -29,7 +29,7 @@ def handlers() -> None:
     """Look at handlers, or start a new one."""
 
 
-@handlers.command("list")
+@handlers.command("list", short_help="List the installed handlers.")
 @json_option
 def list_handlers(as_json: bool) -> None:
     """List the installed handlers; one that cannot be imported is listed with the reason."""
@@ -85,7 +85,7 @@ def _required(info: HandlerInfo) -> dict[str, str]:
     return {each.name: "[...]" if each.type.startswith("list of") else "..." for each in info.options if each.required}
 
 
-@handlers.command("new")
+@handlers.command("new", short_help="Write a working handler with its test.")
 @click.argument("name")
 @click.option(
     "--dir",

@@ -16,7 +16,7 @@ def mailboxes() -> None:
     """Look at the watched mailboxes."""
 
 
-@mailboxes.command("list")
+@mailboxes.command("list", short_help="List mailboxes and folders.")
 @config_option
 @json_option
 def list_mailboxes(path: Path, as_json: bool) -> None:

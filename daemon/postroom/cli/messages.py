@@ -35,7 +35,7 @@ def messages() -> None:
     """Look at messages and at what became of them."""
 
 
-@messages.command("list")
+@messages.command("list", short_help="List messages and what became of them.")
 @config_option
 @click.option("--mailbox", default="", metavar="ADDRESS", help="Only this mailbox.")
 @state_option
@@ -75,7 +75,7 @@ def pruned_words(settled: Mapping[str, str]) -> str:
     return f"pruned ({said or 'no handler'})"
 
 
-@messages.command()
+@messages.command(short_help="Show everything that is known of a message.")
 @config_option
 @click.argument("message")
 @json_option
@@ -89,7 +89,7 @@ def show(path: Path, message: str, as_json: bool) -> None:
         _show(each)
 
 
-@messages.command("retry-actions")
+@messages.command("retry-actions", short_help="Carry out given-up mail actions again.")
 @config_option
 @click.argument("message")
 def retry_actions(path: Path, message: str) -> None:
