@@ -170,6 +170,10 @@ class Canned:
             return web.Response(body=plain, headers=HEADERS)
         return web.Response(body=packed, headers={**HEADERS, "Content-Encoding": "gzip"})
 
+    async def _listing(self, _: web.Request) -> web.Response:
+        """The reconciler compares a folder's listing with the journal: nothing is in there that it does not have."""
+        return web.Response(body=b'{"value": []}', headers=HEADERS)
+
     async def _wait_started(self, _: web.Request) -> web.Response:
         await self.started.wait()
         return web.Response(text=str(self.first))
@@ -188,6 +192,7 @@ class Canned:
         app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", self._discovery)
         app.router.add_post("/{tenant}/oauth2/v2.0/token", self._token)
         app.router.add_get("/v1.0/users/{user}/mailFolders/{folder}/messages/delta", self._delta)
+        app.router.add_get("/v1.0/users/{user}/mailFolders/{folder}/messages", self._listing)
         app.router.add_get("/v1.0/users/{user}/mailFolders/{folder}", self._folder)
         app.router.add_get("/bench/started", self._wait_started)
         app.router.add_get("/bench/polls", self._polls)
