@@ -19,7 +19,7 @@ from collections import deque
 from pathlib import Path
 
 from crash.lane import Death, Lane
-from crash.plan import SENDING, Life, plan
+from crash.plan import Life, plan
 from crash.table import Result, gather, markdown, summary, verdict, write
 from postroom.failpoints import POINTS
 
@@ -62,8 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 async def _run(options: argparse.Namespace, directory: Path) -> Result:
-    points = [name for name in POINTS if name.partition(".")[0] not in SENDING]
-    first, lives = plan(points, options.kills, options.seed)
+    first, lives = plan(tuple(POINTS), options.kills, options.seed)
     queue = deque(lives)
     lanes = [Lane(directory / f"lane{number}", number, options.seed + number) for number in range(options.lanes)]
     begun = [deque(first if number == 0 else ()) for number in range(options.lanes)]
@@ -78,7 +77,7 @@ async def _run(options: argparse.Namespace, directory: Path) -> Result:
             group.create_task(lane.run(lambda own=own: next_of(own), mails, told))
             for lane, own in zip(lanes, begun, strict=True)
         ]
-    return gather(points, [(lane.deaths, task.result()) for lane, task in zip(lanes, tasks, strict=True)])
+    return gather(POINTS, [(lane.deaths, task.result()) for lane, task in zip(lanes, tasks, strict=True)])
 
 
 def _teller(kills: int):

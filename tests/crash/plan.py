@@ -42,9 +42,6 @@ LATE = ("pruning", "forgetting")
 FIRST = ("schema.written",)
 """Points that only a new journal comes to."""
 
-SENDING = frozenset({"reservation", "send", "draft", "sent"})
-"""Points that only a daemon comes to which sends mail: `crash.sends` has those."""
-
 RANDOM, POWER = "at random (SIGKILL)", "power cut"
 
 

@@ -27,7 +27,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from crash.forks import Forks
-from crash.plan import POWER, RANDOM, SENDING
+from crash.plan import POWER, RANDOM
 from crash.power import cut
 from crash.truth import count_open
 from postroom.failpoints import POINTS
@@ -37,7 +37,7 @@ from postroom.simulator.server import SimulatedTenant
 from support.systemd import Systemd
 
 DESK, TEAM = "desk@contoso.example", "team@contoso.example"
-KINDS = SENDING | {"actions_claim", "action", "actions_settlement"}
+KINDS = frozenset({"reservation", "send", "draft", "sent", "actions_claim", "action", "actions_settlement"})
 """What the failure points on the way of a mail begin with."""
 ELSEWHERE = ("action.writing", "action.answered")
 """Points of actions that send nothing."""

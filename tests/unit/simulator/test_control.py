@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from postroom.simulator.server import SimulatedTenant
+from postroom.simulator.state import parse
 
 ADDRESS = "ann@contoso.example"
 MAIL = b"From: a@x.example\r\nTo: ann@contoso.example\r\nSubject: Hello\r\n\r\nHi\r\n"
@@ -265,6 +266,17 @@ async def test_the_sample_mails_are_spread_over_the_mailboxes(control, tenant):
     delivered = (await control.ok("POST", "/api/samples", {}))["delivered"]
     assert delivered > 200
     assert sum(len(each.messages) for each in tenant.state.mailboxes.values()) == delivered
+
+
+async def test_what_was_sent_can_be_counted_for_each_recipient(control, tenant):
+    mailbox = tenant.state.mailbox(ADDRESS)
+    people = f"To: a@elsewhere.example, {ADDRESS}\r\nBcc: b@elsewhere.example"
+    raw = f"From: {ADDRESS}\r\n{people}\r\nSubject: S\r\n\r\n".encode()
+    tenant.state.transport(raw, parse(raw), sender=mailbox)
+    sent = (await control.ok("GET", "/api/outbox"))["sent"]
+    assert [each["recipient"] for each in sent] == ["a@elsewhere.example", ADDRESS, "b@elsewhere.example"]
+    assert {(each["sender"], each["subject"]) for each in sent} == {(ADDRESS, "S")}
+    assert len((await control.ok("GET", "/api/outbox?skip=2"))["sent"]) == 1
 
 
 # What it refuses
