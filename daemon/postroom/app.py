@@ -6,7 +6,7 @@ Signals and exit codes live in `cli.run`, so that a test can run an `App` in its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from postroom.freshness import FreshnessWatch
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
 from postroom.observe.log import compact
+from postroom.observe.metrics import Use
 from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 from postroom.pipeline import act, timepiece
@@ -112,6 +113,7 @@ class App:
         await self._watch(self._generation)
         await self._open_console()
         self._schedule.every(TICK, "poll", self._tick)
+        self.report.metrics.used = self._used
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
         self.freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
@@ -124,6 +126,13 @@ class App:
         self._say_what_is_watched()
         self._notifier.ready(self.chores.status())
         self._run_rooms()
+
+    def _used(self) -> Iterator[Use]:
+        """Say how much of Graph has been used; tenants that are one app share their budgets."""
+        budgets = {id(each.client.budgets): each for each in self._generation.connections.values()}
+        for connection in budgets.values():
+            for mailbox, budget in connection.client.budgets:
+                yield Use(connection.tenant.name, mailbox, budget.requests, budget.throttled)
 
     def _open_rooms(self) -> None:
         journal, clock, report = self.journal, self._clock, self.report

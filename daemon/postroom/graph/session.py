@@ -27,7 +27,7 @@ class Limits:
         body: Of a JSON answer, unpacked.
         single: Of one about a single message: its text, its headers. Each is in memory several times over.
         large: Of one about a single message, from which only one at a time is read on by a client.
-        connections: Open at once, over all mailboxes.
+        connections: Open at once, over all mailboxes; so many that slow mailboxes leave others some.
         keep_alive: For an unused connection; longer than mailboxes are polled, for a new one costs six times a poll.
     """
 
@@ -40,7 +40,7 @@ class Limits:
     body: int = 64 * MIB
     single: int = 16 * MIB
     large: int = MIB // 2
-    connections: int = 100
+    connections: int = 512
     keep_alive: float = 120.0
 
 

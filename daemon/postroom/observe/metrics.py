@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter as Counts
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,11 +28,23 @@ from postroom.ports import Clock
 ROUND_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 
+class Use(NamedTuple):
+    """How much of Graph one mailbox has used: requests sent, and seconds it was throttled."""
+
+    tenant: str
+    mailbox: str
+    requests: int
+    throttled: float
+
+
 class Metrics:
     """Counts what happens; `render` gives the text that Prometheus reads.
 
     Label values are names from the configuration and the states of the design, never anything a stranger writes.
     """
+
+    used: Callable[[], Iterable[Use]] = staticmethod(tuple)
+    """Says how much of Graph each mailbox has used; nothing before there are connections."""
 
     def __init__(self, health: Health, clock: Clock) -> None:
         # Otherwise each counter has a second series that nobody reads.
@@ -92,6 +105,7 @@ class Metrics:
         self._tally = Tally()
         registry.register(_TallyCollector(self._tally))
         registry.register(_HealthCollector(health, clock))
+        registry.register(_UseCollector(self))
         ProcessCollector(registry=registry)
 
     def render(self) -> bytes:
@@ -169,6 +183,31 @@ class _TallyCollector(Collector):
         for handler, spread in self._tally.spreads.items():
             seconds.add_metric([handler], list(spread.cumulated()), spread.seconds)
         yield seconds
+
+
+class _UseCollector(Collector):
+    """Reads how much of Graph has been used at each scrape; the budgets count anyway."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield what the budgets have counted; of mailboxes that were never throttled nothing is said."""
+        requests = CounterMetricFamily("postroom_graph_requests", "Requests sent to Graph.", labels=["tenant"])
+        throttled = CounterMetricFamily(
+            "postroom_mailbox_throttled_seconds",
+            "Seconds for which Graph told Postroom to leave a mailbox alone.",
+            labels=["mailbox"],
+        )
+        sent: Counts[str] = Counts()
+        for use in self._metrics.used():
+            sent[use.tenant] += use.requests
+            if use.throttled:
+                throttled.add_metric([use.mailbox], use.throttled)
+        for tenant, count in sent.items():
+            requests.add_metric([tenant], count)
+        yield requests
+        yield throttled
 
 
 class _HealthCollector(Collector):

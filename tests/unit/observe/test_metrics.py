@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 from postroom import __version__
 from postroom.observe import Metrics
+from postroom.observe.metrics import Use
 
 
 def value(metrics, name, **labels):
@@ -67,3 +68,23 @@ def test_the_text_names_the_version_and_no_creation_times(health, clock):
     assert f'version="{__version__}"' in text
     assert "process_resident_memory_bytes" in text
     assert "_created" not in text
+
+
+def test_parked_mailboxes_and_objectives_are_read_at_the_scrape(health, clock):
+    metrics = Metrics(health, clock)
+    health.watch({("a@b.example", "Inbox"): 90.0, ("a@b.example", "Bills"): 90.0, ("c@d.example", "Inbox"): 60.0})
+    health.problem("mailbox a@b.example", "It is parked.", {})
+    health.problem("mailbox c@d.example/Inbox", "It fails.", {})
+    assert value(metrics, "postroom_mailboxes_parked") == 1
+    objective = {"mailbox": "c@d.example", "folder": "Inbox"}
+    assert value(metrics, "postroom_mailbox_freshness_objective_seconds", **objective) == 60
+
+
+def test_what_the_budgets_have_counted_is_read_at_the_scrape(health, clock):
+    metrics = Metrics(health, clock)
+    metrics.render()
+    metrics.used = lambda: [Use("one", "a@b", 7, 0.0), Use("one", "c@d", 3, 12.5), Use("two", "e@f", 1, 0.0)]
+    assert value(metrics, "postroom_graph_requests_total", tenant="one") == 10
+    assert value(metrics, "postroom_graph_requests_total", tenant="two") == 1
+    assert value(metrics, "postroom_mailbox_throttled_seconds_total", mailbox="c@d") == 12.5
+    assert value(metrics, "postroom_mailbox_throttled_seconds_total", mailbox="a@b") is None
