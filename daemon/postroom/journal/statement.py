@@ -12,7 +12,7 @@ from contextlib import closing
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam
+from sqlalchemy import BindParameter, Connection, Executable, Insert, bindparam
 from sqlalchemy.engine import Dialect
 
 Values = tuple[Any, ...]
@@ -27,6 +27,8 @@ ROWS_AT_ONCE: Final = 25
 
 def compile_for(statement: Executable, dialect: Dialect, names: Sequence[str]) -> str:
     """Return the SQL text, having made sure that it takes its values in the order of `names`."""
+    if isinstance(statement, Insert):
+        statement = statement.inline()  # or else PostgreSQL is asked for the id, behind the last of several rows
     compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every Executable here is a ClauseElement
     order = compiled.positiontup or []
     if list(order) != list(names):
