@@ -126,7 +126,7 @@ class Actor:
         self._report.event(
             "action",
             mailbox=task.mailbox,
-            message=task.message_id,
+            graph_id=task.message_id,
             origin=task.origin,
             attempt=task.attempt,
             state=result.state,

@@ -167,7 +167,7 @@ class Examiner:
         routing = route(message, self._rules, self._clock.now())
         rules = (*routing.matched, *routing.undecided) if known else self._rules
         self._report.event(
-            "unreadable", mailbox=folder.mailbox, folder=folder.name, message=message.id, error=str(error)
+            "unreadable", mailbox=folder.mailbox, folder=folder.name, graph_id=message.id, error=str(error)
         )
         wanted = tuple(MatchedRule(rule.name, rule.handle) for rule in rules)
         return NewMessage(message, wanted, failure=f"Its rules could not be evaluated: {error}")

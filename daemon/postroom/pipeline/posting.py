@@ -185,7 +185,7 @@ class Posting:
     def _own(self) -> dict[str, str]:
         """Return what an event says of the mail; never whom it was for, nor what it says."""
         task = self.task
-        return {"mailbox": task.mailbox, "message": task.message_id, "origin": task.origin, "kind": self._name}
+        return {"mailbox": task.mailbox, "graph_id": task.message_id, "origin": task.origin, "kind": self._name}
 
     @property
     def _name(self) -> str:

@@ -110,7 +110,7 @@ def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):
     for _ in range(3):
         desk.report.event("delivery", state="done", **DELIVERY)
     desk.clock.seconds = 60
-    desk.report.event("action", mailbox="a@b.example", message="AAk", origin="rule r then", state="done", note="moved")
+    desk.report.event("action", mailbox="a@b.example", graph_id="AAk", origin="rule r then", state="done", note="moved")
     desk.report.event("delivery", state="done", **DELIVERY)
     desk.report.event("stopped")
     desk.report.sum_up()
@@ -122,7 +122,7 @@ def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):
 
 @pytest.mark.parametrize(("origin", "kind"), [("rule invoices then", "rule"), ("handler erp", "handler")])
 def test_actions_are_counted_by_who_asked(desk, lines, origin, kind):
-    desk.report.event("action", mailbox="a@b", message="AAk", origin=origin, state="dead", error="no such folder")
+    desk.report.event("action", mailbox="a@b", graph_id="AAk", origin=origin, state="dead", error="no such folder")
     assert lines()[0]["level"] == "error"
     assert sample(desk, "postroom_actions_total", kind=kind, state="dead") == 1
 
@@ -198,7 +198,7 @@ def test_metrics_tell_how_a_folder_is_walked_and_what_is_missing_of_a_mailbox(de
 
 
 def test_a_mail_that_becomes_a_dead_letter_at_once_is_an_error(desk, lines):
-    desk.report.event("unreadable", mailbox="a@b", folder="Inbox", message="AAk", error="no such mail")
+    desk.report.event("unreadable", mailbox="a@b", folder="Inbox", graph_id="AAk", error="no such mail")
     assert lines()[0]["level"] == "error"
 
 
