@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError
-from postroom.journal.engine import READING
+from postroom.journal.engine import READING, sync
 from postroom.journal.faults import translate
 
 CLOSE_SECONDS = 30.0
@@ -47,20 +48,33 @@ class Database:
         """Run ``work(connection, ...)``, which writes nothing and so keeps no writer waiting."""
         return await self._hop(True, lambda connection: work(connection, *args, **kwargs))
 
+    async def sync(self) -> None:
+        """Put all that was committed on the disk, so that not even a power cut takes it back."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._sync)
+
     async def _hop(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - run_in_executor takes no keywords
         if self._closed:
             raise JournalError(f"The journal {self.where} is closed.")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, reading, work)
 
     def _run(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - same
-        connection = None
-        try:
+        with self._translating():
             connection = self._connection()
             connection.info[READING] = reading
             with connection.begin():
                 return work(connection)
+
+    def _sync(self) -> None:
+        with self._translating():
+            sync(self._connection())
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Turn what the driver raises into ours."""
+        try:
+            yield
         except (DBAPIError, self.engine.dialect.loaded_dbapi.Error) as error:
-            if connection is not None:
+            if (connection := getattr(self._mine, "connection", None)) is not None:
                 connection.invalidate()  # whatever it was, the next transaction starts from a fresh connection
             raise translate(error, self.where) from error
 

@@ -101,6 +101,13 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
+def sync(connection: Connection) -> None:
+    """Put all that was committed on the disk, outside of a transaction; a server has done so at each commit."""
+    raw = connection.connection.driver_connection
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
 def _make_private(file: Path) -> None:
     """Make a new file unreadable for strangers: it holds mail. SQLite gives its companions the same mode."""
     with contextlib.suppress(OSError):  # opening it says why, in SQLite's words

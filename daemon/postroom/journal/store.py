@@ -68,6 +68,8 @@ class SqlJournal:
     async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
         """See `ports.Journal.adopt`."""
         watched = await self.database.write(adopt.adopt, folders, at)
+        # Where `start: now` begins is said once: the mail since then could not be told from older mail afterwards.
+        await self.database.sync()
         reach("adoption.committed")
         return watched
 
