@@ -153,10 +153,6 @@ class Health:
         """From now on `subject` must make progress at least every `within` seconds."""
         self._expected[subject] = _Expectation(within, self._clock.monotonic())
 
-    def release(self, subject: str) -> None:
-        """No longer expect anything of `subject`."""
-        self._expected.pop(subject, None)
-
     def progress(self, subject: str) -> None:
         """Note that `subject` got something done. An attempt that failed is progress too: the daemon is not stuck."""
         if (expected := self._expected.get(subject)) is not None:

@@ -43,7 +43,6 @@ class RoundResult:
     fresh: int = 0
     known: int = 0
     deliveries: int = 0
-    actions: int = 0
     seconds: float = 0.0
     full: bool = False
 
@@ -55,7 +54,6 @@ class RoundResult:
             fresh=self.fresh + page.fresh,
             known=self.known + page.known,
             deliveries=self.deliveries + page.deliveries,
-            actions=self.actions + page.actions,
         )
 
 
