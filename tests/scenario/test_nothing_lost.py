@@ -328,6 +328,34 @@ def forget_rounds(file, hours):
         journal.execute("UPDATE folders SET last_round_at = last_round_at - ?", [hours * 3_600_000_000])
 
 
+async def test_an_audit_beside_a_running_daemon_waits_for_its_next_round(daemon, tenant, mailbox, tmp_path, capsys):
+    """What that round does not bring is missing, until the daemon compares."""
+    tenant.weather.disturb({"move_hole": True})
+    elsewhere = mailbox.create_folder("Elsewhere")
+    async with daemon(CONFIG) as running:
+        await compared(running)
+        [moved] = arrive(tenant, 1, "moved", received_at=datetime.now(UTC) - timedelta(hours=2))
+        mailbox.move(moved, elsewhere)
+        mailbox.move(moved, mailbox.folder("inbox"))
+        path = str(next(tmp_path.glob("postroom*.yaml")))
+        assert await beside(running, ["audit", "-c", path]) == ExitCode.FAILED
+        assert "moved 0" in capsys.readouterr().out
+
+        for case in running.app.reconciler._cases.values():
+            case.at = 0.0  # an hour has passed
+        await running.until_counts(messages=1, deliveries_done=1)
+        assert await beside(running, ["audit", "-c", path]) == ExitCode.OK
+
+
+async def beside(running, arguments):
+    """Run a command while the daemon goes on, which writes its rounds down more often than it would."""
+    command = asyncio.create_task(asyncio.to_thread(run, arguments))
+    while not command.done():
+        await running.app.chores.count()
+        await asyncio.wait({command}, timeout=0.2)
+    return command.result()
+
+
 async def test_an_audit_of_a_mailbox_that_cannot_be_read_says_so_and_audits_the_others(
     daemon, tenant, mailbox, tmp_path, capsys
 ):
