@@ -424,7 +424,10 @@ class Journal(Protocol):
     """The store of mailboxes, messages, deliveries, attempts and mail actions. May raise JournalError."""
 
     async def recover(self) -> int:
-        """Turn what was running when the daemon died back to ready, as suspects; returns how many deliveries."""
+        """Turn what was running when the daemon died back to ready, as suspects; returns how many deliveries.
+
+        Who was no suspect before gets the attempt back: it may only have run beside the culprit.
+        """
 
     async def adopt(self, folders: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
         """Return the stored state of each folder, creating those that are new. A stored floor is kept.
@@ -476,7 +479,7 @@ class Journal(Protocol):
 
         At most ``room[handler]`` deliveries are claimed for a handler, none for handlers not in `room`, fairly over
         mailboxes, oldest due first. Claimed ones are `running` with their attempt already counted. Of suspects at most
-        one is running at any time, so that a mail that kills the daemon is alone when it does it again.
+        one is running at any time, beside ordinary deliveries: whoever of them kills the daemon does it again.
         """
 
     async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:
