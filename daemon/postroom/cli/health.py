@@ -67,12 +67,12 @@ class Unanswered(PostroomError):
     exit_code = ExitCode.UNAVAILABLE
 
 
-FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale", "parked")
+FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale", "parked", "mode", "unaccounted")
 
 
 def _show(snapshot: dict[str, Any]) -> None:
     click.echo(f"{snapshot['status']} ({snapshot['phase']})")
-    show_table("Folders", FOLDERS, [[each[column] for column in FOLDERS] for each in snapshot["mailboxes"]])
+    show_table("Folders", FOLDERS, [[each.get(column) for column in FOLDERS] for each in snapshot["mailboxes"]])
     for each in snapshot["problems"]:
         click.echo()
         echo(f"{each['where']}: {each['what']}")
