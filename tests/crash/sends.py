@@ -56,7 +56,7 @@ tenant:
 journal: sqlite:///journal.db
 limits: {{drain: 5s}}
 log: {{format: json}}
-sending: {{per_mailbox: 100000/h, patience: 1s}}
+sending: {{per_mailbox: 100000/h, patience: 2s}}
 mailboxes:
   - address: {desk}
     poll: 1s
@@ -129,6 +129,7 @@ class Desk:
         """Live each life to its end, with so many mails; then one more, in which everything must be sent."""
         async with self._tenant, Forks() as forks, Systemd(self._directory) as systemd:
             self._prepare()
+            self._tenant.state.transport_time = 0.3
             for life in lives:
                 await self._live(life, mails, forks, systemd)
             self._tenant.use_profile("calm")

@@ -6,6 +6,8 @@ from email import message_from_bytes, policy
 
 import pytest
 
+from postroom.simulator.effects import Reset
+from postroom.simulator.faults import Fault
 from postroom.simulator.server import SimulatedTenant
 from support.daemon import MAILBOX, load_config, mail, run_daemon, write_config
 
@@ -144,6 +146,26 @@ async def test_a_storm_from_one_sender_gets_as_many_answers_as_are_allowed(daemo
     assert len(inbox(tenant, ANNA)) == 3
     assert notes.count("reply: sent") == 3
     assert sum("not sent: this correspondent was answered 3 times within 1 h" in note for note in notes) == 9
+
+
+class LostAnswer(Reset):
+    """Graph does what it was asked, and nobody hears of it."""
+
+    async def apply(self, request, handler):
+        """Serve the request, then break the connection."""
+        await handler(request)
+        return await super().apply(request, handler)
+
+
+@pytest.mark.parametrize("path", ["*/createReply", "*/send"])
+async def test_an_answer_of_graph_that_is_lost_makes_no_second_mail_and_no_second_draft(daemon, tenant, path):
+    tenant.faults.add(Fault(LostAnswer(), path=path, method="POST"))
+    tenant.deliver(MAILBOX, mail("hello", sender=ANNA))
+    async with daemon(rules('{name: all, then: {reply: "Hello"}}')) as running:
+        await running.until_counts(actions_done=1)
+    assert len(tenant.faults.injected) == 1
+    assert len(inbox(tenant, ANNA)) == 1
+    assert not drafts(tenant)
 
 
 async def test_without_the_right_to_send_the_action_is_dead_with_the_remedy_and_leaves_no_draft(tmp_path, record):

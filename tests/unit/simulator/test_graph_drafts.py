@@ -1,5 +1,6 @@
 """Drafts and sending over real HTTP."""
 
+import asyncio
 from base64 import b64encode
 
 import pytest
@@ -92,6 +93,19 @@ async def test_a_sent_draft_arrives_and_is_kept_in_sent_items_under_its_immutabl
     assert not arrived.is_read
     again = await graph("POST", f"/messages/{made['id']}/send")
     assert again.status == 403
+    assert len(inbox(carl)) == 1
+
+
+async def test_a_sent_draft_stays_a_draft_until_transport_picks_it_up(graph, ann, state, carl):
+    state.transport_time = 0.05
+    made = (await graph("POST", "/messages", body=message(), prefer=IMMUTABLE)).json
+    departed = asyncio.Event()
+    state.on_change.append(lambda mailbox: departed.set() if mailbox is carl else None)
+    assert (await graph("POST", f"/messages/{made['id']}/send")).status == 202
+    assert (await graph.get(f"/messages/{made['id']}", prefer=IMMUTABLE))["isDraft"]
+    async with asyncio.timeout(5):
+        await departed.wait()
+    assert not (await graph.get(f"/messages/{made['id']}", prefer=IMMUTABLE))["isDraft"]
     assert len(inbox(carl)) == 1
 
 

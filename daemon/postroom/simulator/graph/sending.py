@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,10 @@ async def _send_draft(call: Call) -> web.StreamResponse:
         if not message.is_draft:
             raise GraphFault(403, "ErrorAccessDenied", "The message is not a draft; only a draft can be sent.")
         check_sendable(mailbox, mailbox.contents.envelope(message), message.size)
-        submit(call, mailbox, message)
+        if call.state.transport_time > 0:
+            submit_late(call, mailbox, message)
+        else:
+            submit(call, mailbox, message)
     return web.Response(status=202)
 
 
@@ -57,6 +61,22 @@ def submit(call: Call, mailbox: Mailbox, message: StoredMessage, *, save: bool =
     else:
         mailbox.purge(message)
     call.state.transport(raw, envelope, sender=mailbox)
+
+
+def submit_late(call: Call, mailbox: Mailbox, message: StoredMessage) -> None:
+    """Leave a draft where it is until transport picks it up (outlook-things-to-know-about-send-mail).
+
+    What Exchange does when it is submitted again meanwhile is not documented: here it goes out once more.
+    """
+
+    def depart() -> None:
+        if message.is_draft and mailbox.find(message.item) is message:
+            submit(call, mailbox, message)
+        else:
+            call.state.transport(mailbox.contents.raw(message), mailbox.contents.envelope(message), sender=mailbox)
+
+    timer = asyncio.get_running_loop().call_later(call.state.transport_time, depart)
+    call.state.on_close.append(timer.cancel)
 
 
 def check_sendable(mailbox: Mailbox, envelope: Envelope, size: int) -> None:

@@ -22,7 +22,6 @@ from postroom.simulator.state.spool import Spool
 from postroom.simulator.state.subscription import Subscriptions
 from postroom.simulator.state.upload import Uploads
 
-
 MOST_DEPARTURES = 100_000
 
 
@@ -50,6 +49,7 @@ class TenantState:
         cloud: ``global``, ``usgov`` or ``china``; the last two lack some functions (CSDL Fairfax, Mooncake).
         subscriptions: Who wants to be told of changes.
         outbox: What was handed to transport, copy by copy, oldest first; of very much, the last.
+        transport_time: Seconds that a draft which was sent is still a draft.
         unknown_user: Graph's code for a mailbox there is not; it varies by data centre: ``ErrorInvalidUser``,
             ``Request_ResourceNotFound`` or ``ResourceNotFound``.
     """
@@ -68,6 +68,7 @@ class TenantState:
         self.cloud: Literal["global", "usgov", "china"] = "global"
         self.subscriptions = Subscriptions()
         self.outbox: deque[Departure] = deque(maxlen=MOST_DEPARTURES)
+        self.transport_time = 0.0
         self.unknown_user = "ErrorInvalidUser"
 
     @property
