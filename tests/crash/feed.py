@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from email import message_from_bytes
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,8 @@ from postroom.simulator.server import SimulatedTenant
 ORDERS, INVOICES, SUPPORT = "orders@contoso.example", "invoices@contoso.example", "support@contoso.example"
 ARCHIVE = "archive@contoso.example"
 """Nobody watches it: mail is sent there."""
+
+VANISHING = 50
 
 SMALL_PRINT = {"replay": 0.03, "duplicate": 0.05, "empty_page": 0.05, "partial": 0.1, "noise": 0.05}
 """What change tracking does by the way in a tenant that is not calm."""
@@ -32,7 +35,7 @@ journal: sqlite:///journal.db
 limits: {{drain: 5s}}
 log: {{format: json}}
 reconcile: {{every: 7d}}
-retention: {{snapshots: 40s, ids: 40s}}
+retention: {{snapshots: 40s, ids: {ids}}}
 sending: {{per_conversation: 100000/d, per_mailbox: 100000/d, patience: 1s}}
 handlers:
   ledger: {{use: "{handlers}:Ledger", with: {{file: ledger}}, retry: {{attempts: 100}}}}
@@ -83,10 +86,14 @@ class Feed:
         self._urgent = orders.create_folder("Urgent", orders.folder("inbox")).id
         if not self._calm:
             self.tenant.weather.disturb(SMALL_PRINT)
-        config = self._directory / "postroom.yaml"
+        self._write("forgetful.yaml", ids="40s")
+        return self._write("postroom.yaml", ids="1h")
+
+    def _write(self, name: str, *, ids: str) -> Path:
+        config = self._directory / name
         handlers = Path(__file__).with_name("handlers.py")
         addresses = {"orders": ORDERS, "invoices": INVOICES, "support": SUPPORT, "archive": ARCHIVE}
-        config.write_text(CONFIG.format(tenant=self.tenant, handlers=handlers, **addresses))
+        config.write_text(CONFIG.format(tenant=self.tenant, handlers=handlers, ids=ids, **addresses))
         config.chmod(0o600)
         return config
 
@@ -100,11 +107,11 @@ class Feed:
         subject, folder, handlers, address = f"mail {number}", "inbox", ("ledger",), ORDERS
         if draw < 0.25:
             folder = self._urgent
-        elif draw < 0.35:
+        elif draw < 0.31:
             address, handlers = INVOICES, ("ledger", "flaky")
-        elif draw < 0.4:
+        elif draw < 0.335:
             address, handlers, subject = SUPPORT, ("careful", "ledger"), f"careful with mail {number}"
-        elif draw < 0.5:
+        elif draw < 0.45:
             address = SUPPORT
         stored = self.tenant.state.deliver_mime(address, _mime(address, subject, number), folder=folder)
         message = self.tenant.state.mailbox(address).immutable_id(stored)
@@ -130,14 +137,13 @@ class Feed:
         self.tenant.faults.clear()
 
     def vanish(self, handled: Collection[Key], before: int) -> None:
-        """Delete some mails that came in lives before this one and have been handled."""
+        """Delete the oldest mails of those that came in lives before this one and have been handled."""
         orders = self.tenant.state.mailbox(ORDERS)
-        old = {mail.message: mail for mail in self.sent if mail.life < before and handled.issuperset(mail.keys)}
-        for stored in list(orders.messages.values()):
-            mail = old.get(orders.immutable_id(stored))
-            if mail is not None and len(mail.keys) == 1 and self._chance.random() < 0.2:
-                orders.purge(stored)
-                self.gone.add(mail.message)
+        stored = {orders.immutable_id(each): each for each in orders.messages.values()}
+        old = (mail for mail in self.sent if mail.life < before and handled.issuperset(mail.keys))
+        for mail in list(islice((mail for mail in old if mail.message in stored), VANISHING)):
+            orders.purge(stored[mail.message])
+            self.gone.add(mail.message)
 
     def concluded(self) -> Counter[str]:
         """Return how often `then` was carried out: messages that lie in Processed and are read, subjects sent."""

@@ -84,6 +84,8 @@ class Lane:
     async def _live(self, life: Life, config: Path, forks: Forks, systemd: Systemd) -> Death:
         self._helping(self._owed // 3)
         systemd.told.clear()
+        if life.stimulus == "vanish":
+            config = config.with_name("forgetful.yaml")
         await self._start(forks, config, life.crash_at, NOTIFY_SOCKET=str(systemd.address))
         code = None
         async with self._meanwhile(self._eat(), self._lead(life, forks, systemd)):

@@ -31,6 +31,8 @@ def cut(database: Path, chance: Random, *, whole: bool = False) -> int:
     lost = 0
     if log.exists() and shared.exists() and log.stat().st_size > HEADER:
         last, attempted = _frames(shared)
+        if not last:
+            return 0  # killed while it was being opened: what is on the disk cannot be told
         kept = attempted if whole else chance.randint(max(attempted, last - RECENT), last)
         lost = last - kept
         _truncate(log, kept, 0 if whole else chance.random())

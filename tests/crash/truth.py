@@ -179,5 +179,6 @@ def _look_at_repeats(made: Sequence[Run], cuts: Collection[int], found: Findings
             continue
         if earlier.life == later.life:
             found.faults.append(f"{later.key} twice in one life")
-        found.repeats[earlier.life] += 1
-        found.forgotten += was_cut and later.attempt <= earlier.attempt
+        is_forgotten = was_cut and later.attempt <= earlier.attempt
+        found.repeats[min(cut for cut in cuts if cut >= earlier.life) if is_forgotten else earlier.life] += 1
+        found.forgotten += is_forgotten
