@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -218,3 +219,29 @@ async def test_a_handler_that_allocates_without_end_is_killed_at_the_units_limit
     rows = await ends_as_it_should(supervisor, deliver, tmp_path, deaths=True)
     assert set(supervisor.endings[:-1]) == {-signal.SIGKILL}
     assert "the daemon died while it ran" in rows["culprit"][2]
+
+
+@pytest.mark.slow
+async def test_a_program_that_allocates_without_end_is_killed_alone(tmp_path, configure, deliver, memory_max):
+    (tmp_path / "hog.py").write_text(
+        "import os\nkept = []\nwhile os.environ['POSTROOM_SUBJECT'] == 'culprit':\n    kept.append(bytearray(2**24))\n"
+    )
+    for subject in ("mail 1", "culprit", "mail 2", "mail 3"):
+        deliver(subject)
+    config = configure(
+        f"""
+handlers:
+  hog:
+    use: command
+    with: {{command: ["{sys.executable}", "{tmp_path}/hog.py"]}}
+    retry: {{attempts: 2, first: 100ms, longest: 1s}}
+    concurrency: 2
+mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{name: all, handle: [hog]}}]}}]
+"""
+    )
+    supervisor = Supervisor(config, prepare=memory_max)
+    async with supervisor:
+        rows = await settled(tmp_path, 3)
+    assert rows["culprit"][1] == 2
+    assert "was killed by SIGKILL" in rows["culprit"][2]
+    assert supervisor.endings == [0]

@@ -71,6 +71,8 @@ def test_the_state_is_kept_and_the_secrets_are_handed_over(unit):
 def test_the_watchdog_and_the_limits_are_on(unit):
     assert seconds(unit["Service.WatchdogSec"][0]) >= 60
     assert unit["Service.MemoryMax"] == ["512M"]
+    assert unit["Service.OOMPolicy"] == ["continue"]
+    assert "Service.MemoryHigh" not in unit
 
 
 def test_metrics_of_the_process_stay_visible(unit):
