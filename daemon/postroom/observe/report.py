@@ -234,10 +234,12 @@ class Report:
     def _pruned(self, fields: dict[str, Any]) -> None:
         self.metrics.pruned("details", fields["messages"])
         self._tally("messages_pruned", fields["messages"])
+        self.log.debug("pruned", **fields)
 
     def _forgotten(self, fields: dict[str, Any]) -> None:
         self.metrics.pruned("id", fields["messages"])
         self._tally("messages_forgotten", fields["messages"])
+        self.log.debug("forgotten", **fields)
 
     def _breaker(self, fields: dict[str, Any]) -> None:
         """The operator hears of it by the problem of its handler."""

@@ -80,6 +80,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.acting: list[ActionTask] = []
         self.settled: list[Settlement] = []
         self.attempts: Counter[int] = Counter()
+        self.pruned: set[tuple[str, str, str]] = set()
+        self.known: dict[tuple[str, str, str], int] = {}
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -158,6 +160,19 @@ class JournalMachine(RuleBasedStateMachine):
         self.acting = self.run(self.journal.claim_actions(limit, START))
         assert len({(task.mailbox, task.message_id) for task in self.acting}) == len(self.acting) <= limit
 
+    @rule(after=st.integers(0, 5), limit=st.integers(1, 50), days=st.sampled_from([-1, 1, 30]))
+    def prune(self, after: int, limit: int, days: int) -> None:
+        before = START + timedelta(days=days)
+        open_before = self._open()
+        self.run(self.journal.prune(before, after, limit))
+        assert self._open() == open_before, "nothing that is not settled is pruned"
+        there = {row.id for row in self.run(JournalViews(self.journal).deliveries(limit=1_000))}
+        self.pruned |= {key for key, row in self.known.items() if row not in there}
+
+    def _open(self) -> set[tuple[int, str]]:
+        rows = self.run(JournalViews(self.journal).deliveries(limit=1_000))
+        return {(row.id, row.state) for row in rows if row.state in ("ready", "running", "dead")}
+
     @rule()
     def retry_all_dead(self) -> None:
         self.run(JournalViews(self.journal).retry_dead(START))
@@ -173,7 +188,9 @@ class JournalMachine(RuleBasedStateMachine):
             return
         rows = self.run(JournalViews(self.journal).deliveries(limit=1_000))
         graph_ids = {row.id: row.graph_id for row in self.run(JournalViews(self.journal).messages(limit=1_000))}
-        assert Counter((row.mailbox, graph_ids[row.message_id], row.handler) for row in rows) == Counter(self.expected)
+        self.known |= {(row.mailbox, graph_ids[row.message_id], row.handler): row.id for row in rows}
+        there = Counter((row.mailbox, graph_ids[row.message_id], row.handler) for row in rows)
+        assert there == Counter(self.expected - self.pruned), "a delivery that was pruned is not made again"
         assert {row.id for row in rows if row.state == "running"} == {delivery.id for delivery in self.running}
         assert sum(row.suspect for row in rows if row.state == "running") <= 1, "suspects run one by one"
 

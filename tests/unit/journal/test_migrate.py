@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from postroom.errors import JournalError
-from postroom.journal import SqlJournal, migrate, open_journal
+from postroom.journal import JournalViews, SqlJournal, migrate, open_journal
 from postroom.journal.tables import metadata
 
 
@@ -92,3 +93,27 @@ async def test_a_path_with_a_percent_sign_is_no_obstacle(tmp_path: Path) -> None
     journal = await open_journal(f"sqlite:///{tmp_path}/50%/journal.db")
     await journal.close()
     assert (tmp_path / "50%" / "journal.db").exists()
+
+
+async def test_a_journal_of_the_first_version_is_brought_up_to_date_and_keeps_its_mail(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+    engine = sa.create_engine(url)
+    config = Config(attributes={})
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(sa.text("INSERT INTO mailboxes (tenant, address) VALUES ('t', 'a@b.example')"))
+        folder = "(mailbox_id, name, walk, walk_started_at, mode) VALUES (1, 'Inbox', 'full', 0, 'delta')"
+        connection.execute(sa.text(f"INSERT INTO folders {folder}"))
+        connection.execute(
+            sa.text(
+                "INSERT INTO messages (mailbox_id, folder_id, graph_id, internet_message_id, received_at, seen_at, "
+                "dispatched, subject, sender) VALUES (1, 1, 'id', '', 0, 0, 1, 'Invoice', 'a@b')"
+            )
+        )
+    engine.dispose()
+    journal = await open_journal(url)
+    [message] = await JournalViews(journal).messages()
+    assert (message.subject, message.settled) == ("Invoice", None)
+    await journal.close()
