@@ -39,7 +39,7 @@ retention: {{snapshots: 40s, ids: {ids}}}
 sending: {{per_conversation: 100000/d, per_mailbox: 100000/d, patience: 1s}}
 handlers:
   ledger: {{use: "{handlers}:Ledger", with: {{file: ledger}}, retry: {{attempts: 100}}}}
-  flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}, breaker: {{probe: 1s, longest: 1s}}}}
+  flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}, breaker: {{probe: 1s}}}}
   careful: {{use: "{handlers}:Careful", with: {{file: ledger}}, retry: {{attempts: 100}}}}
 mailboxes:
   - {{address: {orders}, folders: [Inbox, Inbox/Urgent], poll: 1s, start: all, rules: [{{handle: [ledger]}}]}}
