@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from postroom.app import App
 from postroom.clock import SystemClock
 from postroom.observe import Health, Metrics, Notifier, Report
 from postroom.observe.log import configure as configure_log
+from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from support.daemon import MAILBOX, load_config
 from support.pipeline import until
@@ -53,6 +55,14 @@ async def app(configure, tmp_path):
         async with App(config, report=report, clock=clock, notifier=notifier) as running:
             yield running, clock, systemd
         notifier.close()
+
+
+def go_on(app, clock, seconds):
+    """Let time pass, and have everybody look for work."""
+    clock.ahead += seconds
+    app.rounds.tick()
+    app.dispatcher.wake.set()
+    app.actor.wake.set()
 
 
 async def fed(app, systemd):
@@ -98,3 +108,55 @@ async def test_it_is_not_fed_when_the_room_of_deliveries_hangs(app):
     await until(lambda: running.report.health.stuck(clock.monotonic()) == ["deliveries"])
     assert not await fed(running, systemd)
     del running.journal.turn
+
+
+async def test_it_is_not_fed_when_the_room_of_deliveries_is_dead(app):
+    running, clock, systemd = app
+    deliveries, _ = running._tasks
+    deliveries.cancel()
+    await asyncio.wait({deliveries})
+    go_on(running, clock, DAY)
+    await until(lambda: running.report.health.stuck(clock.monotonic()) == ["deliveries"])
+    assert not await fed(running, systemd)
+
+
+async def test_it_is_not_fed_when_the_journals_thread_is_stuck_and_again_when_it_goes_on(app):
+    running, clock, systemd = app
+    stuck, entered = threading.Event(), threading.Event()
+    running.journal.database._threads.submit(lambda: (entered.set(), stuck.wait(60)))
+    try:
+        await until(entered.is_set)
+        go_on(running, clock, 10.0)  # whoever waits for the thread now does so until it goes on
+        await until(lambda: running.journal.database._threads._work_queue.qsize() >= 2)
+        go_on(running, clock, DAY)
+        assert {"deliveries", "actions"} <= set(running.report.health.stuck(clock.monotonic()))
+        assert not await fed(running, systemd)
+    finally:
+        stuck.set()
+    await until(lambda: running.report.health.is_progressing(clock.monotonic()))
+    assert await fed(running, systemd)
+
+
+async def test_it_is_fed_in_a_night_without_mail_and_while_graph_wants_to_be_left_alone_for_an_hour(app, tenant):
+    running, clock, systemd = app
+    tenant.faults.add(Fault(GraphAnswer(503, "ServiceUnavailable", retry_after=3600), path="*/delta*", count=None))
+    go_on(running, clock, 5.0)
+    await until(lambda: tenant.faults.injected and not running.rounds._running)
+    for _ in range(24):
+        go_on(running, clock, 1000.0)
+        await until(lambda: running.report.health.is_progressing(clock.monotonic()))
+        assert await fed(running, systemd)
+    assert len(tenant.faults.injected) < 24
+
+
+async def test_it_is_fed_while_a_mailbox_is_parked(app, tenant):
+    running, clock, systemd = app
+    tenant.faults.add(Fault(GraphAnswer(404, "MailboxNotEnabledForRESTAPI"), path="/v1.0/*", count=None))
+    async with asyncio.timeout(20):
+        while MAILBOX not in running.rounds.parking:
+            go_on(running, clock, 5.0)
+            await asyncio.sleep(0.01)
+    for _ in range(8):
+        go_on(running, clock, 1000.0)
+        await until(lambda: running.report.health.is_progressing(clock.monotonic()))
+        assert await fed(running, systemd)
