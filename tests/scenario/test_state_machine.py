@@ -22,7 +22,7 @@ from postroom.errors import PostroomError
 from postroom.model import DeliveryState
 from support.world import HANDLERS, Service, World
 
-SEQUENCES = int(os.environ.get("POSTROOM_STATE_MACHINE", "15"))
+SEQUENCES = int(os.environ.get("POSTROOM_STATE_MACHINE", "10"))
 STEPS = 40
 
 WATCHED = st.sampled_from(["Inbox", "Archive"])
@@ -70,6 +70,13 @@ class Machine(RuleBasedStateMachine):
         self.world.move(self._mail(which), folder)
 
     @precondition(lambda self: self.world.mails())
+    @rule(which=st.integers(0, 50), folder=WATCHED)
+    def an_old_mail_is_moved(self, which: int, folder: str) -> None:
+        self.run(self.world.prune())
+        self.world.move(self._mail(which), folder)
+        self.run(self.world.round(folder))
+
+    @precondition(lambda self: self.world.mails())
     @rule(which=st.integers(0, 50))
     def a_mail_is_deleted(self, which: int) -> None:
         self.world.box.delete(self._mail(which))
@@ -81,6 +88,11 @@ class Machine(RuleBasedStateMachine):
     @rule(folder=WATCHED)
     def a_folder_is_walked(self, folder: str) -> None:
         self.run(self.world.round(folder))
+
+    @rule()
+    def every_folder_is_walked(self) -> None:
+        for folder in ("Inbox", "Archive"):
+            self.run(self.world.round(folder))
 
     @rule(folder=WATCHED)
     def graph_forgets_a_folders_link(self, folder: str) -> None:
