@@ -71,9 +71,9 @@ class Lane:
                 self.feed.sent,
                 read_ledger(self._ledger),
                 read_journal(self._journal),
-                self.feed.concluded(),
-                self.feed.gone,
-                cuts,
+                concluded=self.feed.concluded(),
+                gone=self.feed.gone,
+                cuts=cuts,
             )
 
     @property

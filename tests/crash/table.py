@@ -111,9 +111,9 @@ def summary(result: Result) -> str:
     share = total.repeats / result.deliveries if result.deliveries else 0.0
     return (
         f"{total.kills} kills, {result.deliveries:,} deliveries: {total.lost} lost, {total.repeats} repeats "
-        f"({share:.1%}), each with a higher attempt and the same key but for {result.forgotten} whose attempt a power "
-        f"cut took out of the journal. {result.sent['once']} mails sent by `then`, {result.sent['again']} of them again "
-        "after a power cut."
+        f"({share:.1%}), each with the same key and a higher attempt, but for {result.forgotten} of which a power cut "
+        f"took the attempt out of the journal. Of {result.sent['once']} mails sent by `then`, "
+        f"{result.sent['again']} went out again after a power cut, and none after a kill."
     )
 
 

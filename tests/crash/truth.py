@@ -117,6 +117,7 @@ def compare(
     sent: Iterable[Sent],
     runs: Sequence[Run],
     journal: Mapping[Key, str],
+    *,
     concluded: Mapping[str, int],
     gone: Collection[str],
     cuts: Collection[int],
