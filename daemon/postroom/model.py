@@ -275,7 +275,7 @@ class Verdict:
     Attributes:
         state: The delivery's next state.
         due_at: When to run again, for state ``ready``.
-        counted: False when the attempt must not count: the daemon was stopping.
+        counted: False when it is as if the attempt had not been: the daemon was stopping.
         forgiven: It was made and keeps its number, but the policy's limit moves with it: the mail was not the cause.
         error: Why it failed, or empty.
         actions: Mail actions the handler asked for; only with state ``done``.

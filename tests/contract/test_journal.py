@@ -802,6 +802,19 @@ async def test_an_attempt_that_is_forgiven_keeps_its_number_and_moves_the_limit(
     assert [(row.attempt, row.outcome, row.error) for row in detail.attempts[again.id]] == [(1, "forgiven", "down")]
 
 
+async def test_what_was_cut_off_after_it_began_keeps_its_number_and_what_did_not_begin_gives_it_back(
+    bench: Bench,
+) -> None:
+    await bench.commit(mail(1))
+    cut_off = Verdict(DeliveryState.READY, due_at=NOW, counted=False)
+    await bench.settle(*await bench.claim(), verdict=cut_off)
+    (again,) = await bench.claim()
+    assert (again.attempt, again.granted) == (1, 0)
+    await bench.settle(again, verdict=replace(cut_off, forgiven=True))
+    (again,) = await bench.claim()
+    assert (again.attempt, again.granted) == (2, 1)
+
+
 async def test_a_suspect_needs_room_like_any_other(bench: Bench) -> None:
     await bench.commit(mail(1), mail(2))
     await bench.claim(archive=1)

@@ -39,14 +39,17 @@ async def test_a_running_delivery_finishes_within_the_drain_limit(config, gate, 
     assert (delivery["state"], delivery["attempt"]) == ("done", 1)
 
 
-async def test_one_that_takes_longer_is_given_back_uncounted_and_a_second_signal_counts_it(config, gate, deliver):
+async def test_one_that_takes_longer_is_given_back_at_no_cost_and_a_second_signal_ends_it_at_once(
+    config, gate, deliver
+):
     deliver("one")
     path = config("200ms")
     async with daemon(path) as running:
         first = await gate.attempt()
         assert await running.stopped() == 0
     (delivery,) = (await invoke("deliveries", "list", "-c", path, "--json")).json
-    assert (delivery["state"], delivery["attempt"], delivery["suspect"]) == ("ready", 0, False)
+    assert (delivery["state"], delivery["attempt"], delivery["granted"]) == ("ready", 1, 1)
+    assert not delivery["suspect"]
 
     async with daemon(config("1h")) as running:
         second = await gate.attempt()
@@ -57,7 +60,7 @@ async def test_one_that_takes_longer_is_given_back_uncounted_and_a_second_signal
         third = await gate.attempt()
         third.answer("done")
         assert await running.stopped() == 0
-    assert [first.attempt, second.attempt, third.attempt] == [1, 1, 2]
+    assert [first.attempt, second.attempt, third.attempt] == [1, 2, 3], "each knows that it is a repeat"
     assert first.key == second.key == third.key
 
 

@@ -203,11 +203,11 @@ def _end_row(item: Settlement, now: int) -> Values:
 
 
 def _again_row(item: Settlement, now: datetime) -> Values:
-    """An attempt that does not count is given back; who survived one that counts is no longer a suspect."""
+    """An attempt that was never made is given back; who survived one to its end is no longer a suspect."""
     verdict, delivery = item.verdict, item.delivery
     return (
         micros(verdict.due_at or now),
-        delivery.attempt if verdict.counted else delivery.attempt - 1,
+        delivery.attempt if verdict.counted or verdict.forgiven else delivery.attempt - 1,
         int(verdict.forgiven),
         delivery.suspect and not verdict.counted,
         clean(verdict.error),

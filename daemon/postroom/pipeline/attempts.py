@@ -211,5 +211,5 @@ class Attempts:
             return
         error = verdict.error and for_the_log(verdict.error)
         told = {"state": verdict.state.value, "seconds": seconds, "note": verdict.note, "error": error}
-        forgiven = {"forgiven": True} if verdict.forgiven else {}
+        forgiven = {"forgiven": True} if verdict.forgiven and verdict.counted else {}
         self._report.event("delivery", **delivery.labels, **told, **forgiven)

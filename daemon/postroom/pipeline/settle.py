@@ -73,9 +73,12 @@ def _frozen(action: MailAction) -> MailAction:
     return Categorise(tuple(action.categories)) if isinstance(action, Categorise) else action
 
 
-def cut_off(now: datetime) -> Verdict:
-    """Return the verdict on an attempt ended by our own stop: being stopped is not a failure."""
-    return Verdict(DeliveryState.READY, due_at=now, counted=False)
+def cut_off(now: datetime, *, begun: bool = False) -> Verdict:
+    """Return the verdict on an attempt ended by our own stop: being stopped is not a failure.
+
+    One that has begun keeps its number all the same: the handler is to know that the next one is a repeat.
+    """
+    return Verdict(DeliveryState.READY, due_at=now, counted=False, forgiven=begun)
 
 
 def forgive(outcome: Retry, due_at: datetime) -> Verdict:

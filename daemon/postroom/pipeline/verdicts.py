@@ -36,7 +36,7 @@ class Verdicts:
         if self._breakers:
             self._tell(attempt, outcome)
         if outcome is None:
-            return cut_off(now)
+            return cut_off(now, begun=attempt.has_begun)
         return decide(outcome, attempt.delivery, attempt.handler.retry, now, self._random)
 
     def _excuse(self, attempt: Attempt) -> float | None:

@@ -51,6 +51,7 @@ verdicts = st.sampled_from(
         Verdict(DeliveryState.READY, due_at=START, error="busy"),
         Verdict(DeliveryState.READY, due_at=START + timedelta(minutes=1), error="busy"),
         Verdict(DeliveryState.READY, due_at=START, counted=False),
+        Verdict(DeliveryState.READY, due_at=START, forgiven=True, error="down"),
     ]
 )
 rooms = st.dictionaries(st.sampled_from(HANDLERS), st.integers(0, 4))

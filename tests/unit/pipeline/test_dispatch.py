@@ -161,7 +161,7 @@ async def test_a_last_attempt_makes_a_dead_letter(dispatching, journal, folder, 
     assert (await rows())[0]["error"] == "attempt 1 was the last: busy"
 
 
-async def test_being_stopped_gives_the_attempt_back(dispatching, journal, folder, clock, rows):
+async def test_an_attempt_that_had_begun_when_the_daemon_stopped_keeps_its_number(dispatching, journal, folder, clock, rows):
     await deliver(journal, folder, clock, "erp")
     work, _ = hanging()
     handler = Scripted(work)
@@ -169,7 +169,7 @@ async def test_being_stopped_gives_the_attempt_back(dispatching, journal, folder
     async with dispatching(opened("erp", handler)):
         await until(lambda: bool(handler.under_way))
 
-    assert await state(rows) == [("ready", 0)]
+    assert await state(rows) == [("ready", 1)]
     assert handler.under_way == 0
 
 

@@ -72,6 +72,7 @@ def test_a_handlers_words_are_bounded_for_they_may_quote_a_stranger(kind, words,
 
 def test_being_stopped_is_not_a_failure():
     assert cut_off(START) == Verdict(READY, due_at=START, counted=False)
+    assert cut_off(START, begun=True) == Verdict(READY, due_at=START, counted=False, forgiven=True)
 
 
 policies = st.builds(
