@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "mailboxes": "Look at the watched mailboxes.",
     "messages": "Look at messages and at what became of them.",
     "deliveries": "Look at deliveries; retry or discard dead letters.",
+    "journal": "Look at the journal's size; prune it now.",
     "handlers": "Look at handlers, or start a new one.",
     "schema": "Print the JSON schema of the configuration.",
     "audit": "Prove that no mail is missing.",

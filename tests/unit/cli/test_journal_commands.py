@@ -156,3 +156,59 @@ def test_mail_actions_that_were_given_up_are_ready_again_after_retry_actions(con
 def test_an_id_that_no_delivery_can_have_is_refused_in_words(config, capsys, command):
     assert run(["deliveries", *command, "99999999999999999999", "-c", config]) == 1
     assert "delivery 99999999999999999999 does not exist" in capsys.readouterr().err
+
+
+def test_the_size_of_the_journal_is_told(config, capsys):
+    assert run(["journal", "size", "-c", config, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bytes"] > 8_192
+    assert (found["messages"], found["deliveries.dead"]) == (1, 1)
+    assert run(["journal", "size", "-c", config]) == 0
+    assert "MB" in capsys.readouterr().out
+
+
+@pytest.fixture
+def pruned(tmp_path, config, capsys):
+    """The same journal, its dead letter discarded and pruned; a younger mail stands behind it."""
+    assert run(["deliveries", "discard", "1", "--reason", "spam", "-c", config]) == 0
+
+    async def another():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        message = Message(id="AAMy", mailbox="a@b.example", folder="Inbox", received_at=AT, subject="Invoice 4712")
+        new = NewMessage(message, (MatchedRule("rule 1", ("log",)),))
+        await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+        await journal.close()
+
+    asyncio.run(another())
+    assert run(["journal", "prune", "--older-than", "1d", "-c", config]) == 0
+    assert "0 messages were pruned" in capsys.readouterr().out, "it was discarded a moment ago"
+    assert run(["journal", "prune", "--older-than", "0s", "-c", config]) == 0
+    assert "1 message was pruned" in capsys.readouterr().out
+    return config
+
+
+def test_of_a_pruned_message_is_shown_how_it_ended_and_why_no_more(pruned, capsys):
+    assert run(["messages", "show", "1", "-c", pruned]) == 0
+    shown = capsys.readouterr().out
+    assert "pruned (log discarded): dropped after `retention.snapshots`" in shown
+    assert "Invoice 4711" not in shown
+    assert run(["messages", "list", "-c", pruned]) == 0
+    assert "pruned (log discarded)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["messages", "explain", "1"], "The details of message 1 were pruned"),
+        (["deliveries", "retry", "1"], "delivery 1 was settled long ago and pruned"),
+    ],
+)
+def test_what_cannot_be_done_with_a_pruned_message_is_said(pruned, capsys, command, words):
+    assert run([*command, "-c", pruned]) != 0
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_period_that_is_none_is_refused(config, capsys):
+    assert run(["journal", "prune", "--older-than", "soon", "-c", config]) == 2
+    assert "30d or 12h" in capsys.readouterr().err
