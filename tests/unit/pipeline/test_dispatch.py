@@ -161,7 +161,11 @@ async def test_a_last_attempt_makes_a_dead_letter(dispatching, journal, folder, 
     assert (await rows())[0]["error"] == "attempt 1 was the last: busy"
 
 
-async def test_an_attempt_that_had_begun_when_the_daemon_stopped_keeps_its_number(dispatching, journal, folder, clock, rows):
+async def test_an_attempt_that_had_begun_when_the_daemon_stopped_keeps_its_number(
+    dispatching, journal, folder, clock, rows
+):
+    dispatching, journal, folder, clock, rows
+):
     await deliver(journal, folder, clock, "erp")
     work, _ = hanging()
     handler = Scripted(work)
