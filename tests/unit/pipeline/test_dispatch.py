@@ -164,8 +164,6 @@ async def test_a_last_attempt_makes_a_dead_letter(dispatching, journal, folder, 
 async def test_an_attempt_that_had_begun_when_the_daemon_stopped_keeps_its_number(
     dispatching, journal, folder, clock, rows
 ):
-    dispatching, journal, folder, clock, rows
-):
     await deliver(journal, folder, clock, "erp")
     work, _ = hanging()
     handler = Scripted(work)
