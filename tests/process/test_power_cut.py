@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from random import Random
 
 import pytest
@@ -70,3 +72,23 @@ async def test_a_power_cut_that_takes_the_tail_of_the_log_leads_to_repeats_with_
         assert await ended(process, signal.SIGTERM) == 0
     assert ledger.messages == ids
     assert len({key for _, _, key in ledger.runs}) == len(ids)
+
+
+@pytest.mark.slow
+async def test_a_power_cut_after_the_first_start_leaves_it_where_start_now_began(config, ledger, tmp_path, tenant):
+    journal = tmp_path / "journal.db"
+    config.write_text(config.read_text().replace("start: all", "start: now"))
+    sent(tenant, 1)  # within the minute that `now` reaches back
+    async with daemon_process(config) as process:
+        await ledger.until(1)
+        before = floor(journal)
+        await ended(process, signal.SIGKILL)
+    assert cut(journal, Random(0), whole=True) > 0
+    assert before is not None
+    assert floor(journal) == before
+
+
+def floor(journal):
+    """When mail begins to count as new, as far as the journal knows."""
+    with closing(sqlite3.connect(journal)) as database:
+        return database.execute("SELECT floor FROM folders").fetchone()[0]
