@@ -52,7 +52,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="crash", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=LEAST_KILLS + 20)
-    parser.add_argument("--deliveries", type=int, default=30_000)
+    parser.add_argument("--deliveries", type=int, default=32_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the markers of this page")

@@ -21,6 +21,9 @@ from support.systemd import Systemd
 LIMIT = 25.0
 """Seconds in which a life must come to its end."""
 
+PATIENT = 90.0
+"""The same where retention has to go through all mail first."""
+
 STALL = 40.0
 """Seconds without any change after which what is not handled counts as lost."""
 
@@ -90,7 +93,7 @@ class Lane:
         code = None
         async with self._meanwhile(self._eat(), self._lead(life, forks, systemd)):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LIMIT):
+                async with asyncio.timeout(PATIENT if life.stimulus == "vanish" else LIMIT):
                     code = await forks.ended()
         if code is None:
             forks.tell(signal.SIGKILL)
