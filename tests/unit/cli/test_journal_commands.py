@@ -212,3 +212,17 @@ def test_what_cannot_be_done_with_a_pruned_message_is_said(pruned, capsys, comma
 def test_a_period_that_is_none_is_refused(config, capsys):
     assert run(["journal", "prune", "--older-than", "soon", "-c", config]) == 2
     assert "30d or 12h" in capsys.readouterr().err
+
+
+def test_a_parked_mailbox_is_listed_as_parked(tmp_path, config, capsys):
+    async def park():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        await journal.parked(folder.key, AT)
+        await journal.close()
+
+    asyncio.run(park())
+    assert run(["mailboxes", "list", "-c", config]) == 0
+    assert "parked" in capsys.readouterr().out
+    assert run(["mailboxes", "list", "-c", config, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["parked_at"] == "2026-03-02T09:00:00+00:00"
