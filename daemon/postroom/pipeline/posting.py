@@ -152,18 +152,23 @@ class Posting:
         await self.journal.note_send(record)
         try:
             await self.mail.drafts.send(draft.id)
-        except (Forbidden, Refused) as error:
-            if error.status == 401:  # noqa: PLR2004 - HTTP: it is the token that was refused, not the mail
-                raise
+        except (Forbidden, NotFound, Refused, Unavailable) as error:
+            await self._look_behind(error, record, draft)
+        return await self._sent(record, "sent")
+
+    async def _look_behind(self, error: GraphError, record: SendRecord, draft: Draft) -> None:
+        """Raise what the error comes to, unless the mail went out all the same: by an earlier try, or unheard of."""
+        if error.status == 401:  # noqa: PLR2004 - HTTP: it is the token that was refused, not the mail
+            raise error
+        now = await self.mail.drafts.look(draft.id)
+        if now is not None and not now.is_draft:
+            return
+        if now is not None and isinstance(error, Forbidden | Refused):
             await clear(record, self.mail, self.journal)
             raise self._not_sent(_plainly(error)) from error
-        except (NotFound, Unavailable) as error:  # it may have been sent all the same
-            now = await self.mail.drafts.look(draft.id)
-            if now is None or now.is_draft:
-                raise Unavailable(
-                    str(error), status=error.status, code=error.code, mailbox=self.task.mailbox
-                ) from error
-        return await self._sent(record, "sent")
+        if isinstance(error, Unavailable):
+            raise error
+        raise Unavailable(str(error), status=error.status, code=error.code, mailbox=self.task.mailbox) from error
 
     async def _sent(self, record: SendRecord, how: str) -> str:
         note = f"{self._name}: {how}"

@@ -155,6 +155,16 @@ async def test_a_mail_that_graph_will_never_send_is_refused_at_once_and_leaves_n
     assert (await post.post()).notes == ("reply: sent",), "once the cause is mended it can be tried again"
 
 
+@pytest.mark.parametrize(
+    "error", [Forbidden("No.", status=403), Refused("No.", status=400), NotFound("No.", status=404)]
+)
+async def test_a_refusal_of_what_has_just_gone_out_is_no_refusal(post, error):
+    """Between two looks transport picks a draft up, and then it is none that could be sent."""
+    post.drafts.after["send"].append(error)
+    assert (await post.post()).notes == ("reply: sent",)
+    assert len(post.drafts.delivered) == 1
+
+
 async def test_a_refused_token_is_no_verdict_on_the_mail(post):
     post.drafts.before["send"].append(Forbidden("No.", status=401))
     with pytest.raises(Forbidden):
