@@ -7,7 +7,6 @@ was sent even for a journal that lost its last moments.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +15,7 @@ from postroom.errors import Forbidden, GraphError, NotFound, PostroomError, Refu
 from postroom.model import Forward, Message, Reply, Send
 from postroom.outgoing import Letter, SendingLimits, filled
 from postroom.pipeline.courtesy import is_answer, over, recipients, refusal
+from postroom.pipeline.letters import plainly, tag, windows
 from postroom.ports import (
     ActionTask,
     Busy,
@@ -28,7 +28,6 @@ from postroom.ports import (
     SendPlan,
     SendRecord,
     Traffic,
-    Windows,
 )
 
 BUSY_WAIT: Final = timedelta(minutes=5)
@@ -36,11 +35,6 @@ BUSY_WAIT: Final = timedelta(minutes=5)
 
 MARGIN: Final = timedelta(hours=1)
 """How much older than the mail it comes of a draft may look: clocks differ."""
-
-NO_RIGHT: Final = (
-    "Grant the app Mail.Send with admin consent (or the role Application Mail.Send of RBAC for Applications), wait for "
-    "it to take effect, then `postroom messages retry-actions` for this message."
-)
 
 GONE: Final = "the message is gone"
 
@@ -96,7 +90,7 @@ class Posting:
             return over(limits, traffic, answer=answer)
 
         plan = SendPlan(key, self.task.mailbox, message.conversation_id, whom)
-        found = await self.journal.reserve_send(plan, _windows(limits, now), decide, now)
+        found = await self.journal.reserve_send(plan, windows(limits, now), decide, now)
         match found:
             case Busy(why):
                 self.report.event("send_held_back", **self._own(), reason=why)
@@ -165,7 +159,7 @@ class Posting:
             return
         if now is not None and isinstance(error, Forbidden | Refused):
             await clear(record, self.mail, self.journal)
-            raise self._not_sent(_plainly(error)) from error
+            raise self._not_sent(plainly(error)) from error
         if isinstance(error, Unavailable):
             raise error
         raise Unavailable(str(error), status=error.status, code=error.code, mailbox=self.task.mailbox) from error
@@ -203,29 +197,3 @@ async def clear(record: SendRecord, mail: Mail, journal: Journal) -> None:
     for draft in await mail.drafts.find(record.key, record.at - MARGIN):
         if draft.is_draft:
             await mail.drafts.discard(draft.id)
-
-
-def letters(task: ActionTask) -> list[tuple[int, Letter]]:
-    """Return the mails a task asks for, with their places among its actions."""
-    return [(place, each) for place, each in enumerate(task.actions) if isinstance(each, Reply | Forward | Send)]
-
-
-def tag(task: ActionTask, position: int) -> str:
-    """Return what marks this one mail for ever: the same after a crash, and after a journal that was lost."""
-    parts = (task.mailbox.lower(), task.message_id, task.origin, str(position))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def _windows(limits: SendingLimits, now: datetime) -> Windows:
-    return Windows(
-        now - timedelta(seconds=limits.per_correspondent.seconds),
-        now - timedelta(seconds=limits.per_conversation.seconds),
-        now - timedelta(seconds=limits.per_mailbox.seconds),
-    )
-
-
-def _plainly(error: GraphError) -> str:
-    """Say it with a remedy that fits sending; Graph's codes mean other things when mail is read."""
-    if isinstance(error, Forbidden) and error.code.lower() != "errorsendasdenied":
-        return f"{error.message} {NO_RIGHT}"
-    return f"{error.message} Look at whom it goes to and how large it is."

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from postroom.outgoing import SendingLimits
-from postroom.pipeline.posting import HeldBackError, NotSentError, Posting, clear, letters, tag
+from postroom.pipeline.letters import letters, tag
+from postroom.pipeline.posting import HeldBackError, NotSentError, Posting, clear
 from postroom.ports import ActionTask, Clock, Journal, Mail, Report
 
 

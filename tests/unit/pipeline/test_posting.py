@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from postroom.errors import Forbidden, JournalError, NotFound, Refused, Throttled, Unavailable
 from postroom.model import Address, Forward, MoveTo, Reply, Send
 from postroom.outgoing import Rate, SendingLimits
-from postroom.pipeline.posting import BUSY_WAIT, tag
+from postroom.pipeline.letters import tag
+from postroom.pipeline.posting import BUSY_WAIT
 from postroom.pipeline.send import Courier
 from postroom.ports import ActionTask
 from postroom.testing import make_message
