@@ -28,7 +28,8 @@ STEPS = 40
 WATCHED = st.sampled_from(["Inbox", "Archive"])
 FOLDERS = st.sampled_from(["Inbox", "Archive", "Other"])
 PLANS = st.dictionaries(
-    st.sampled_from(HANDLERS), st.lists(st.sampled_from(["done", "retry", "raise", "reject", "die"]), max_size=3)
+    st.sampled_from(HANDLERS),
+    st.lists(st.sampled_from(["done", "retry", "raise", "reject", "die"]), min_size=1, max_size=3),
 )
 METHODS = ("commit_page", "turn", "claim_actions", "settle_actions", "restart_walk", "prune", "forget", "claim_effect")
 POINTS = st.builds("{} {}".format, st.sampled_from(["before", "after"]), st.sampled_from(METHODS))

@@ -330,12 +330,17 @@ class World:
     async def check(self) -> None:
         """Hold the journal to the promise: who was seen, or is there, was handled to the end."""
         await self.settle_all()
+        await self.prune()
+        for folder in ("Inbox", "Archive"):
+            self.box.reset_delta(folder.lower())
+        await self.settle_all()
         for key in self.seen | self._above_floor("Inbox") | self._above_floor("Archive"):
             found = await self.views.find(key)
             if not found and key not in {self.box.immutable_id(each) for each in self.box.by_time()}:
                 assert {run.ended for name in HANDLERS for run in self.runs[key, name][-1:]} == {"settled"}
                 continue
             [detail] = found
+            assert "dead" not in dict(detail.record.settled or {}).values(), "a dead letter stays to be seen"
             states = dict(detail.record.settled or {}) | {each.handler: each.state for each in detail.deliveries}
             assert {states.get(name) for name in HANDLERS} <= SETTLED, (key, states)
             for name in HANDLERS:
