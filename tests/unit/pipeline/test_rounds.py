@@ -355,11 +355,10 @@ async def test_a_round_that_gets_no_page_is_ended_reported_and_tried_again(round
     rounds.replace([Watch(poller, 30.0)])
     for _ in range(round(STUCK / 5) + 5):
         await tick(rounds, clock, 5.0)
-    await until(lambda: named(notes, poller.subject) != [])
+    await until(lambda: not rounds._running)
 
     assert "no page for 10 min" in str(named(notes, poller.subject)[0])
-    for _ in range(20):
-        await tick(rounds, clock, 5.0)
+    await tick(rounds, clock, 35.0)
     assert poller.rounds == 2
 
 
@@ -395,7 +394,7 @@ async def test_the_watchdog_is_fed_while_nothing_is_due_and_not_by_rounds_that_h
     before = notes.fed["rounds"]
     for _ in range(1000):
         await tick(rounds, clock, 10.0)
-    assert hanging.rounds >= 5
+    assert hanging.rounds >= 3
     assert notes.fed["rounds"] == before
 
 
