@@ -55,10 +55,10 @@ class Machine(RuleBasedStateMachine):
     def a_mail_comes(self, folder: str, minutes: int, plans: dict[str, list[str]]) -> None:
         self.world.arrive(folder, minutes, plans)
 
-    @rule(count=st.integers(3, 7), folder=WATCHED)
-    def many_mails_come(self, count: int, folder: str) -> None:
-        for _ in range(count):
-            self.world.arrive(folder, 1, {})
+    @rule(plans=st.lists(PLANS, min_size=3, max_size=7), folder=WATCHED)
+    def many_mails_come(self, plans: list[dict[str, list[str]]], folder: str) -> None:
+        for plan in plans:
+            self.world.arrive(folder, 1, plan)
 
     @precondition(lambda self: self.world.mails())
     @rule(which=st.integers(0, 50), read=st.booleans())
