@@ -128,9 +128,11 @@ class Feed:
         self.tenant.faults.add(Fault(GraphAnswer(400, "ErrorInvalidRequest"), path=DELTA, name="refused"))
 
     def park(self) -> None:
-        """Let a whole mailbox be refused until `mend`."""
+        """Let all rounds of a mailbox be refused until `mend`; mail actions would wait too long afterwards."""
         refusal = GraphAnswer(404, "ErrorInvalidUser")
-        self.tenant.faults.add(Fault(refusal, path=f"/v1.0/users/{SUPPORT}/*", count=None, name="unknown mailbox"))
+        self.tenant.faults.add(
+            Fault(refusal, path=f"/v1.0/users*{SUPPORT}*/mailFolders*", count=None, name="unknown mailbox")
+        )
 
     def mend(self) -> None:
         """End what was wrong."""
