@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from postroom.errors import PostroomError
 from postroom.model import Body, Delivery
 from postroom.pipeline.excuses import is_of_mailbox
 from postroom.plugin import Attachment, Log, Once, State
@@ -35,6 +34,10 @@ class HandlerState:
     async def set(self, key: str, value: Any) -> None:
         """Store `value` under `key`, now."""
         await self._journal.state_set(self._handler, key, json.dumps(value))
+
+
+_UNANSWERED = asyncio.CancelledError()
+"""What the end of an attempt is to a request that has no answer yet; never raised."""
 
 
 class AttemptContext:
@@ -141,10 +144,11 @@ class AttemptContext:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Remember whether the mailbox could be asked."""
+        """Remember whether the mailbox could be asked; until it answers, it could not: an attempt may be given up."""
+        self.trouble = _UNANSWERED
         try:
             yield
-        except (PostroomError, asyncio.CancelledError) as error:
+        except BaseException as error:
             self.trouble = error if is_of_mailbox(error) else None
             raise
         self.trouble = None

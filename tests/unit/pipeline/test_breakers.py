@@ -16,7 +16,7 @@ from postroom.model import BreakerPolicy, Done, Retry, RetryPolicy, Skip
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
-from support.pipeline import Scripted, counted, deliver, desk, opened, until
+from support.pipeline import Scripted, ScriptedMail, counted, deliver, desk, opened, until
 
 HOUR = 3600.0
 POLICY = BreakerPolicy(after=5, probe=30.0, longest=600.0)
@@ -439,3 +439,17 @@ async def test_what_was_claimed_just_before_it_opened_is_given_back_unrun(runnin
         rows = {row.id: row for row in await bench.rows()}
         assert [(rows[each.id].state, rows[each.id].attempt) for each in page.claimed] == [("ready", 0)] * 2
         assert not {each.message.id for each in page.claimed} & {key for key, _ in handler.ran}
+
+
+async def test_an_attempt_given_up_while_the_mailbox_does_not_answer_costs_nothing(running, *, journal, folder, clock):
+    mail = ScriptedMail()
+    mail.body = lambda *_: asyncio.Event().wait()
+    handler = Scripted(lambda _, context: context.body())
+    await deliver(journal, folder, clock, "erp")
+    async with running(opened("erp", handler, timeout=HOUR), mail=mail) as bench:
+        await until(lambda: handler.under_way == 1)
+        await bench.pass_time(2 * HOUR)
+        await until(lambda: len(bench.notes.named("delivery")) == 1)
+        await bench.go_round()
+        [row] = await bench.rows()
+        assert (row.state, row.attempt, row.granted) == ("ready", 1, 1)
