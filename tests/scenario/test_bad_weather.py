@@ -39,7 +39,7 @@ class Read(Handler[ReadOptions]):
 
 CONFIG = f"""
 handlers:
-  read: {{use: "./read.py:Read", with: {{ledger: LEDGER}}, retry: {{attempts: 2, first: 5s, longest: 5m}}}}
+  read: {{use: "./read.py:Read", with: {{ledger: LEDGER}}, retry: {{attempts: 5, first: 5s, longest: 5m}}}}
 mailboxes:
   - address: {MAILBOX}
     poll: 30s
