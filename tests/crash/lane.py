@@ -15,7 +15,7 @@ from crash.forks import Forks
 from crash.handlers import LIFE, OUTAGE
 from crash.plan import POWER, Life
 from crash.power import cut
-from crash.truth import Findings, compare, count_open, count_running, read_journal, read_ledger
+from crash.truth import Findings, compare, count_missed, count_open, count_running, read_journal, read_ledger
 from support.systemd import Systemd
 
 LIMIT = 25.0
@@ -70,7 +70,7 @@ class Lane:
                 told(death)
             await self._last(config, forks)
             cuts = {death.life for death in self.deaths if death.row == POWER}
-            return compare(
+            found = compare(
                 self.feed.sent,
                 read_ledger(self._ledger),
                 read_journal(self._journal),
@@ -78,6 +78,9 @@ class Lane:
                 gone=self.feed.gone,
                 cuts=cuts,
             )
+            if missed := count_missed(self._log):
+                found.faults.append(f"{missed} mails that rounds had missed were found by reconciling")
+            return found
 
     @property
     def life(self) -> int:

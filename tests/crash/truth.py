@@ -92,6 +92,12 @@ _PRUNED = """SELECT b.address || '/' || m.graph_id, m.settled FROM messages m
              JOIN mailboxes b ON b.id = m.mailbox_id WHERE m.settled IS NOT NULL"""
 
 
+def count_missed(log: Path) -> int:
+    """Return how many mails rounds had missed, by the daemons' log: reconciling would hide that they were lost."""
+    lines = (json.loads(line) for line in log.read_text().splitlines() if '"reconciled"' in line)
+    return sum(line["missing"] for line in lines)
+
+
 def count_running(path: Path) -> int:
     """Return how many deliveries a dead daemon had under way."""
     return _count(path, "SELECT count(*) FROM deliveries WHERE state = 'running'")
