@@ -4,7 +4,7 @@ Real daemons run against simulated tenants, in lanes beside each other; mail com
 failure point several times, by SIGKILL at random instants, and by power cuts that take the tail of the journal's log.
 At the end what the tenants know is compared with the journals and with ledgers that the handlers keep of their own.
 
-Usage: python -m crash [--kills 220] [--deliveries 20000] [--seed N] [--lanes 3] [--write PAGE] [--check]
+Usage: python -m crash [--kills 220] [--deliveries 20000] [--seed N] [--lanes 4] [--write PAGE] [--check]
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=LEAST_KILLS + 20)
     parser.add_argument("--deliveries", type=int, default=32_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--lanes", type=int, default=3)
+    parser.add_argument("--lanes", type=int, default=4)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the markers of this page")
     parser.add_argument("--check", action="store_true", help="print the table and write it nowhere")
     parser.add_argument("--keep", type=Path, help="where journals, ledgers and logs of a run that fails are kept")
