@@ -40,9 +40,9 @@ tenant:
   credential: {{client_secret: bench}}
 journal: sqlite:///{directory}/journal.db
 log: {{format: json}}
-limits: {{page_size: {page}, concurrency: 200}}
+limits: {{page_size: {page}, concurrency: 400}}
 handlers:
-  noop: {{use: "{here}/noop.py:Noop", concurrency: 200}}
+  noop: {{use: "{here}/noop.py:Noop", concurrency: 400}}
 mailboxes:
   - address: bench@contoso.example
     poll: 60s

@@ -31,6 +31,12 @@ from postroom.ports import (
 STEP_LIMIT = 300.0
 """Seconds for one page to be fetched, and to be stored; each request in it has its own, shorter limit."""
 
+COMPANY = 0.02
+"""Seconds that a page waits for the next one to be stored with; that of a distant Graph takes longer and is no loss."""
+
+ENOUGH = 200
+"""Messages that wait for no company: from here on a larger transaction is hardly cheaper."""
+
 SEEN_LINK_LIMIT = 3
 """How many links in a row may lead back to where the walk has been (empty pages in a row are legal)."""
 
@@ -46,11 +52,11 @@ class RoundResult:
     seconds: float = 0.0
     full: bool = False
 
-    def plus(self, page: PageResult) -> RoundResult:
-        """Add a committed page."""
+    def plus(self, page: PageResult, pages: int) -> RoundResult:
+        """Add what was committed of so many pages."""
         return replace(
             self,
-            pages=self.pages + 1,
+            pages=self.pages + pages,
             fresh=self.fresh + page.fresh,
             known=self.known + page.known,
             deliveries=self.deliveries + page.deliveries,
@@ -97,18 +103,22 @@ class Walk:
         self._dispatcher = dispatcher
 
     async def run(self, folder_id: str) -> RoundResult:
-        """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of the one that is stored."""
+        """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of those that are stored."""
         result, began = RoundResult(full=self.folder.walk == "full"), self._clock.now()
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
+        group: list[Page] = []
         page = await self._fetch(folder_id, at)
         reach("page.fetched")
         while True:
             following, link = self._after(start, at, page, began)
+            group.append(page)
             async with self._fetching(folder_id, following) as ahead:
-                result = result.plus(await self._store(folder_id, page, link, last=following is None))
-                if ahead is None or self.finishing:
-                    return result
+                if ahead is None or not await self._has_company(group, ahead):
+                    stored = await self._store(folder_id, group, link, last=following is None)
+                    result, group = result.plus(stored, len(group)), []
+                    if ahead is None or self.finishing:
+                        return result
                 astray = astray + 1 if hash(following) in seen else 0
                 if astray >= SEEN_LINK_LIMIT:
                     raise self._unavailable("Graph's links lead in a circle")
@@ -172,10 +182,17 @@ class Walk:
             position = listing.read(at, folder.floor)
             return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
 
-    async def _store(self, folder_id: str, page: Page, link: str | None, *, last: bool) -> PageResult:
-        """Commit a page with the link that follows it; one that changes nothing is not written."""
+    async def _has_company(self, group: Sequence[Page], ahead: asyncio.Task[Page]) -> bool:
+        """Say whether the next page is there already, or in a moment, to be stored together with those in hand."""
+        if self.finishing or sum(len(page.entries) for page in group) >= ENOUGH:
+            return False
+        await asyncio.wait({ahead}, timeout=COMPANY)
+        return ahead.done() and not ahead.cancelled() and ahead.exception() is None
+
+    async def _store(self, folder_id: str, pages: Sequence[Page], link: str | None, *, last: bool) -> PageResult:
+        """Commit pages with the link that follows them; what changes nothing is not written."""
         after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
-        messages = await self._examiner.examine(self.folder, page.entries)
+        messages = await self._examiner.examine(self.folder, [entry for page in pages for entry in page.entries])
         reach("page.examined")
         if not messages and after == self.folder and not self.unsaved:
             return PageResult()

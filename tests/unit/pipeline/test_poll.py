@@ -22,6 +22,7 @@ from postroom.errors import (
     Unavailable,
 )
 from postroom.model import Delete, DeliveryState, Details, MarkRead, Settlement, Verdict
+from postroom.pipeline import walk
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
 from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, STORM
@@ -56,6 +57,11 @@ def stored(journal, clock):
         return folder
 
     return read
+
+
+@pytest.fixture
+def page_by_page(monkeypatch):
+    monkeypatch.setattr(walk, "ENOUGH", 1)
 
 
 async def deliveries(journal):
@@ -208,6 +214,44 @@ async def test_a_removed_entry_is_only_a_hint(poller_of, mail, journal):
     assert (await poller_of().round()).fresh == 1
 
 
+async def test_pages_that_come_at_once_are_stored_together_with_the_link_of_the_last(
+    poller_of, mail, journal, stored, monkeypatch
+):
+    monkeypatch.setattr(walk, "ENOUGH", 3)
+    for number in range(5):
+        last = {"delta_link": "D"} if number == 4 else {"next_link": f"L{number + 1}"}
+        mail.script(f"L{number}" if number else None, page(mail_at(number), **last))
+    links = []
+
+    async def look():
+        links.append((await stored()).link)
+
+    journal.after["commit_page"] = look
+
+    result = await poller_of().round()
+
+    assert links == ["L3", "D"]
+    assert (result.pages, result.fresh) == (5, 5)
+
+
+async def test_a_page_does_not_wait_for_one_that_is_slow_to_come(poller_of, mail, journal, stored):
+    is_stored = asyncio.Event()
+
+    async def slow():
+        await is_stored.wait()
+        return page(mail_at(1), delta_link="D")
+
+    async def look():
+        is_stored.set()
+
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", slow)
+    journal.after["commit_page"] = look
+
+    assert (await poller_of().round()).fresh == 2
+
+
+@pytest.mark.usefixtures("page_by_page")
 async def test_at_most_one_page_is_fetched_ahead_and_the_stored_link_is_that_of_a_stored_page(
     poller_of, mail, journal, stored
 ):
@@ -694,6 +738,7 @@ async def test_mail_that_rules_move_away_while_it_is_listed_pulls_none_past_unse
     assert await deliveries(journal) == {"deliveries.ready": 20}
 
 
+@pytest.mark.usefixtures("page_by_page")
 async def test_an_interrupted_listing_goes_on_from_its_last_page(poller_of, mail, clock, journal, stored):
     await clock.advance(3600)
     mail.listing = [mail_at(minute) for minute in range(9)]
@@ -991,6 +1036,7 @@ async def test_a_page_without_any_link_does_not_end_the_first_walk(poller_of, ma
     assert (await stored()).walk == "full"
 
 
+@pytest.mark.usefixtures("page_by_page")
 async def test_a_round_that_is_to_finish_ends_with_the_page_it_is_at(poller_of, mail, stored, journal):
     mail.script(None, page(mail_at(0), next_link="L1"))
     mail.script("L1", page(mail_at(1), next_link="L2"))
