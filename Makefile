@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS = $(shell $(BIN)/python -c "import os; print(os.cpu_count() * 3 // 2 or 1)")
 READY := $(VENV)/.ready
 INTEROP := .venv-interop
 NODE_READY := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/interop/node_modules/.ready)
@@ -19,8 +20,12 @@ demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--k
 	@$(BIN)/postroom demo $(ARGS)
 
 .PHONY: test
-test: $(READY)  ## Run all tests (ARGS="tests/unit -k redact" for some of them).
-	@$(BIN)/pytest -n auto $(ARGS)
+test: $(READY)  ## Run the tests but for the slow ones (ARGS="tests/unit -k redact" for some of them).
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+.PHONY: slow
+slow: $(READY)  ## Run the slow tests: kills, full disks, nasty handlers, hours of bad weather.
+	@$(BIN)/pytest -n $(WORKERS) -m slow $(ARGS)
 
 .PHONY: crash
 crash: $(READY)  ## Kill the daemon at every failure point and at random, and keep the table in docs/explanation/guarantees.md.

@@ -46,6 +46,7 @@ SENSIBLE = {
 }
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not CONTRACT, reason="POSTROOM_CONTRACT names no contract of Graph to ask by."),
     pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="Schemathesis is not installed: make interop"),
 ]

@@ -52,7 +52,8 @@ async def test_what_happened_is_shown_in_words_and_in_json_and_a_dead_letter_get
     tenant.deliver(MAILBOX, hostile())
     async with daemon(config) as running:
         (await gate.attempt()).answer("reject")
-        await running.err.event("delivery", state="dead")
+        ended = await running.err.event("delivery", state="dead")
+        await stored(config, ended["delivery"], "dead")
         (message,) = await shown("messages", "list", config)
         assert message["deliveries"] == {"gate": "dead"}
         (detail,) = await shown("messages", "show", config, message["id"])

@@ -14,6 +14,8 @@ from postroom.simulator.server import SimulatedTenant
 from support.daemon import MAILBOX, load_config, mail, run_daemon, write_config
 from support.hours import Hours, pass_time
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 
 READ = '''

@@ -12,6 +12,8 @@ from postroom.pipeline import act, rounds
 from postroom.simulator.profiles import PROFILES
 from support.daemon import MAILBOX, mail
 
+pytestmark = pytest.mark.slow
+
 ADDRESSES = [MAILBOX, *(f"{name}@contoso.example" for name in ("orders", "support", "dmarc"))]
 CONFIG = """
 handlers:

@@ -24,7 +24,7 @@ _SUSPICIOUS = ("eyj", "bearer", "://", "secret", "token", "pass", "authorization
 """One of these is in every text that a pattern can match; looking for them first makes the common line cheap."""
 _PATTERNS = (
     (re.compile(r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"), REDACTED),
-    (re.compile(r"\b(bearer)\s+(?!\[)[\w.~+/=-]+", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\b(bearer)\s+(?!\[|bearer\s)[\w.~+/=-]+", re.IGNORECASE), rf"\1 {REDACTED}"),
     (re.compile(r"(https?://[^\s\"'<>?#]+)\?[^\s\"'<>]*", re.IGNORECASE), rf"\1?{REDACTED}"),
     (re.compile(r"(\w+://)[^\s/@\"'<>]+@", re.IGNORECASE), rf"\1{REDACTED}@"),
     (re.compile(r"((?:\$|%24)(?:delta|skip)token=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{REDACTED}"),
