@@ -35,7 +35,10 @@ COMPANY = 0.02
 """Seconds that a page waits for the next one to be stored with; that of a distant Graph takes longer and is no loss."""
 
 ENOUGH = 200
-"""Messages that wait for no company: from here on a larger transaction is hardly cheaper."""
+"""Messages that wait for no company: from here on a larger transaction is hardly cheaper.
+
+After a round that failed each page is stored alone, so that one bad page, or mail, keeps back no other page.
+"""
 
 SEEN_LINK_LIMIT = 3
 """How many links in a row may lead back to where the walk has been (empty pages in a row are legal)."""
@@ -101,10 +104,12 @@ class Walk:
         self._report = report
         self._page_size = page_size
         self._dispatcher = dispatcher
+        self._enough = ENOUGH
 
     async def run(self, folder_id: str) -> RoundResult:
         """Fetch, store, go on, from the folder's link; at most one page is fetched ahead of those that are stored."""
         result, began = RoundResult(full=self.folder.walk == "full"), self._clock.now()
+        enough, self._enough = self._enough, 1
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
         group: list[Page] = []
@@ -113,13 +118,14 @@ class Walk:
         while True:
             following, link = self._after(start, at, page, began)
             group.append(page)
+            astray = astray + 1 if hash(following) in seen else 0
             async with self._fetching(folder_id, following) as ahead:
-                if ahead is None or not await self._has_company(group, ahead):
+                if ahead is None or astray or not await self._has_company(group, ahead, enough):
                     stored = await self._store(folder_id, group, link, last=following is None)
                     result, group = result.plus(stored, len(group)), []
                     if ahead is None or self.finishing:
+                        self._enough = ENOUGH
                         return result
-                astray = astray + 1 if hash(following) in seen else 0
                 if astray >= SEEN_LINK_LIMIT:
                     raise self._unavailable("Graph's links lead in a circle")
                 page = await ahead
@@ -182,12 +188,16 @@ class Walk:
             position = listing.read(at, folder.floor)
             return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
 
-    async def _has_company(self, group: Sequence[Page], ahead: asyncio.Task[Page]) -> bool:
+    async def _has_company(self, group: Sequence[Page], ahead: asyncio.Task[Page], enough: int) -> bool:
         """Say whether the next page is there already, or in a moment, to be stored together with those in hand."""
-        if self.finishing or sum(len(page.entries) for page in group) >= ENOUGH:
+        if self.finishing or sum(len(page.entries) for page in group) >= enough:
             return False
         await asyncio.wait({ahead}, timeout=COMPANY)
-        return ahead.done() and not ahead.cancelled() and ahead.exception() is None
+        return ahead.done() and not ahead.cancelled() and ahead.exception() is None and self._goes_on(ahead.result())
+
+    def _goes_on(self, page: Page) -> bool:
+        """Say whether a page has what it must have, so that it keeps nothing from being stored that came before it."""
+        return self.folder.mode == "listing" or (page.next_link or page.delta_link) is not None
 
     async def _store(self, folder_id: str, pages: Sequence[Page], link: str | None, *, last: bool) -> PageResult:
         """Commit pages with the link that follows them; what changes nothing is not written."""

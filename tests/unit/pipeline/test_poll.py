@@ -234,6 +234,36 @@ async def test_pages_that_come_at_once_are_stored_together_with_the_link_of_the_
     assert (result.pages, result.fresh) == (5, 5)
 
 
+async def test_a_page_that_leads_nowhere_keeps_nothing_from_being_stored_that_came_before_it(
+    poller_of, mail, journal, stored
+):
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", page(mail_at(1)))
+
+    with pytest.raises(Unavailable):
+        await poller_of().round()
+
+    assert (await stored()).link == "L1"
+    assert await deliveries(journal) == {"deliveries.ready": 1}
+
+
+async def test_a_round_after_one_that_failed_stores_each_page_alone(poller_of, mail, journal, stored):
+    mail.script(None, page(mail_at(0), next_link="L1"))
+    mail.script("L1", page(Entry("unreadable"), next_link="L2"))
+    mail.script("L2", page(mail_at(2), delta_link="D"))
+    mail.messages["unreadable"].append(Unavailable("Down."))
+    poller = poller_of()
+
+    with pytest.raises(Unavailable):
+        await poller.round()
+    assert (await stored()).link is None
+    with pytest.raises(Unavailable):
+        await poller.round()
+
+    assert (await stored()).link == "L1"
+    assert await deliveries(journal) == {"deliveries.ready": 1}
+
+
 async def test_a_page_does_not_wait_for_one_that_is_slow_to_come(poller_of, mail, journal, stored):
     is_stored = asyncio.Event()
 
