@@ -28,12 +28,24 @@ CONFIRMED_BY = 2
 
 @dataclass(slots=True)
 class Parked:
-    """A mailbox that is parked; `wait` and `probe_at` in (monotonic) seconds, `probe` is the folder that probes."""
+    """A mailbox that is parked; `wait` and `probe_at` in (monotonic) seconds.
+
+    Attributes:
+        error: What the mailbox answered when it was asked last.
+        probe: The folder that probes.
+        hindrance: Why the last probe did not learn how the mailbox is: no token, an outage, a full disk.
+    """
 
     error: GraphError
     wait: float
     probe_at: float
     probe: str | None = None
+    hindrance: BaseException | None = None
+
+    @property
+    def present(self) -> BaseException:
+        """What is in the way now."""
+        return self.hindrance or self.error
 
 
 def probe_wait(error: GraphError, before: float | None) -> float:
@@ -41,19 +53,27 @@ def probe_wait(error: GraphError, before: float | None) -> float:
     first, longest = FIRST_PROBE, LONGEST_PROBE
     if error.temporary:
         first, longest = FIRST_PROBE_PASSING, LONGEST_PROBE_PASSING
-    wait = first if before is None else min(2 * before, longest)
-    return max(wait, min(error.retry_after or 0.0, LONGEST_PARK))
+    wait = first if before is None else min(max(first, 2 * before), longest)
+    return max(wait, _asked(error))
+
+
+def _asked(error: BaseException) -> float:
+    return min(getattr(error, "retry_after", None) or 0.0, LONGEST_PARK)
 
 
 def explained(mailbox: str, parked: Parked) -> PostroomError:
     """Return what an operator is told of a parked mailbox: one problem, whatever number of folders it has."""
-    error = parked.error
-    every = f"{parked.wait / 60:.0f} min"
+    error, hindrance = parked.error, parked.hindrance
+    what, of = f"Mailbox {mailbox} is parked, for it {error.parks}: {error.message}", error
+    if isinstance(hindrance, PostroomError):
+        what, of = f"{what} It could not be probed: {hindrance.message}", hindrance
+    elif hindrance is not None:
+        what = f"{what} It could not be probed: {type(hindrance).__name__}: {hindrance}".rstrip(": ")
     return PostroomError(
-        f"Mailbox {mailbox} is parked, for it {error.parks}: {error.message}",
-        remedy=f"{error.remedy} One of its folders is tried again in {every}; what came meanwhile is caught up with "
-        "by itself.".strip(),
-        **error.fields,
+        what,
+        remedy=f"{of.remedy} One of its folders is tried again in {parked.wait / 60:.0f} min; what came meanwhile is "
+        "caught up with by itself.".strip(),
+        **of.fields,
     )
 
 
@@ -91,19 +111,19 @@ class Parking:
         """Note that a round has failed; returns how its mailbox is parked, if it is.
 
         An error that comes from the mailbox itself ends its parking: it answers again, whatever is wrong with a folder.
+        One that says nothing of the mailbox, such as a token that cannot be had, leaves it parked.
         """
         parked = self._parked.get(mailbox)
-        if not isinstance(error, GraphError):
-            return parked
         if parked is None:
-            return self._accused(mailbox, error) if error.parks else None
-        if not error.parks and not error.temporary:
+            return self._accused(mailbox, error) if isinstance(error, GraphError) and error.parks else None
+        if isinstance(error, GraphError) and not error.parks and not error.temporary:
             self.answered(mailbox)
             return None
-        if parked.probe == folder:
-            kept = error if error.parks else parked.error
-            self._park(mailbox, kept, probe_wait(kept, parked.wait))
-        return self._parked[mailbox]
+        if parked.probe != folder:
+            return parked
+        if isinstance(error, GraphError) and error.parks:
+            return self._park(mailbox, error, probe_wait(error, parked.wait))
+        return self._park(mailbox, parked.error, max(FIRST_PROBE_PASSING, _asked(error)), error)
 
     def _accused(self, mailbox: str, error: GraphError) -> Parked | None:
         self._accusations[mailbox] += 1
@@ -112,8 +132,9 @@ class Parking:
         del self._accusations[mailbox]
         return self._park(mailbox, error, probe_wait(error, None))
 
-    def _park(self, mailbox: str, error: GraphError, wait: float) -> Parked:
-        parked = self._parked[mailbox] = Parked(error, wait, self._clock.monotonic() + wait)
+    def _park(self, mailbox: str, error: GraphError, wait: float, hindrance: BaseException | None = None) -> Parked:
+        parked = Parked(error, wait, self._clock.monotonic() + wait, hindrance=hindrance)
+        self._parked[mailbox] = parked
         return parked
 
     def given_up(self, mailbox: str, folder: str) -> None:

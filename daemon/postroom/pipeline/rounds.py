@@ -293,13 +293,12 @@ class Rounds:
         if was_parked:
             await self._return(due)
         self._report.problem(due.subject, error, mailbox=folder.mailbox, folder=folder.name)
-        if not isinstance(error, JournalError):
-            await self._keep(due, str(error) or repr(error))
+        await self._keep(due, error)
         retry_after = getattr(error, "retry_after", None)
         return self._clock.monotonic() + after_failure(due.watch.interval, due.failures, retry_after)
 
     async def _note_parked(self, due: Due, parked: Parked, *, first: bool) -> None:
-        await self._keep(due, str(parked.error))
+        await self._keep(due, parked.present)
         if first:
             await self._mark(due, self._clock.now())
 
@@ -316,8 +315,11 @@ class Rounds:
     async def _mark(self, due: Due, at: datetime | None) -> None:
         await self._told(self._journal.parked(due.watch.poller.folder.key, at))
 
-    async def _keep(self, due: Due, error: str) -> None:
-        await self._told(self._journal.folder_failed(due.watch.poller.folder.key, error, self._clock.now()))
+    async def _keep(self, due: Due, error: BaseException) -> None:
+        if isinstance(error, JournalError):
+            return  # whoever reads it there hears of the journal by then
+        key, text = due.watch.poller.folder.key, str(error) or repr(error)
+        await self._told(self._journal.folder_failed(key, text, self._clock.now()))
 
     async def _told(self, telling: Awaitable[None]) -> None:
         """Tell the journal something that can be done without; that it could not be told is reported."""

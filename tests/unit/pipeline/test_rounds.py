@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.errors import JournalError, NotFound, Throttled, Unavailable
+from postroom.errors import AuthError, JournalError, NotFound, Throttled, Unavailable
 from postroom.pipeline.lanes import Lanes
 from postroom.pipeline.rounds import (
     LONG,
@@ -439,6 +439,43 @@ async def test_a_mailbox_that_cannot_be_used_is_parked_with_one_problem_and_one_
     assert all(now > before for now, before in zip([each.rounds for each in pollers], walked, strict=True))
     assert notes.well.count(f"mailbox {MAILBOX}") == 1
     assert journal.calls["parked"] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [
+        (AuthError("The secret has expired.", code="AADSTS7000222", remedy="Renew it."), 70),
+        (JournalError("The disk is full.", remedy="Make room."), 70),
+        (Throttled("Wait.", status=429, retry_after=900.0, remedy="Nothing."), 6),
+        (ZeroDivisionError("a defect"), 70),
+    ],
+)
+async def test_a_probe_that_learns_nothing_of_the_mailbox_says_why_and_is_repeated_slowly(
+    *, rounds, clock, notes, journal, error, most
+):
+    poller = Poller(work=gone)
+    rounds.replace([Watch(poller, 30.0)])
+    await pass_time(rounds, clock, 150)
+    assert MAILBOX in rounds.parking
+
+    async def hindered(_):
+        raise error
+
+    poller.work, before, written = hindered, poller.rounds, journal.calls["folder_failed"]
+    await pass_time(rounds, clock, 3600)
+
+    problem = named(notes, f"mailbox {MAILBOX}")[-1]
+    assert "has no licence" in problem.message
+    assert "could not be probed" in problem.message
+    assert getattr(error, "message", str(error)) in problem.message
+    assert problem.remedy.startswith(getattr(error, "remedy", "Buy."))
+    assert 3 <= poller.rounds - before <= most
+    assert journal.calls["folder_failed"] - written <= most
+    assert MAILBOX in rounds.parking
+
+    poller.work = gone
+    await pass_time(rounds, clock, 1200)
+    assert "could not be probed" not in named(notes, f"mailbox {MAILBOX}")[-1].message
 
 
 async def test_what_passes_by_itself_is_probed_sooner(rounds, clock, notes):
