@@ -175,7 +175,7 @@ actions: Final = Table(
     UniqueConstraint("message_id", "origin"),
 )
 _partial("actions_due", actions.c.due_at, where=is_state(actions.c.state, "ready"))
-_partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead"))
+_partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead", "discarded"))
 
 sends: Final = Table(
     "sends",

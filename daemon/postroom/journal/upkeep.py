@@ -13,7 +13,7 @@ from postroom.journal.tables import actions, attempts, deliveries, is_state, mes
 
 CUT_OFF: Final = "The daemon died while the handler ran."
 DELIVERY_STATES: Final = ("ready", "running", "done", "dead", "discarded")
-ACTION_STATES: Final = ("ready", "running", "done", "dead")
+ACTION_STATES: Final = ("ready", "running", "done", "dead", "discarded")
 
 
 def recover(connection: Connection) -> int:
