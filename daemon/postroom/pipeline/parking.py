@@ -64,7 +64,8 @@ def _asked(error: BaseException) -> float:
 def explained(mailbox: str, parked: Parked) -> PostroomError:
     """Return what an operator is told of a parked mailbox: one problem, whatever number of folders it has."""
     error, hindrance = parked.error, parked.hindrance
-    what, of = f"Mailbox {mailbox} is parked, for it {error.parks}: {error.message}", error
+    what = f"Mailbox {mailbox} is parked, for it {error.parks}: {error.message}"
+    of: PostroomError = error
     if isinstance(hindrance, PostroomError):
         what, of = f"{what} It could not be probed: {hindrance.message}", hindrance
     elif hindrance is not None:

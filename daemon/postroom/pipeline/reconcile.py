@@ -10,11 +10,12 @@ what is missing then is *unaccounted*, and taken in the way that every mail take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from postroom.errors import PostroomError
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.survey import survey
@@ -36,6 +37,9 @@ BATCH = 20
 NAMED = 20
 """Missing messages that the log names."""
 
+NAMED_TO_PEOPLE = 3
+"""Missing messages that a problem names; their ids are long."""
+
 
 @dataclass(slots=True)
 class _Case:
@@ -44,6 +48,7 @@ class _Case:
     Attributes:
         checked: Up to when nothing was missing; None: never looked.
         suspects: What was missing at the last look, when so many rounds had `begun`.
+        unread: Those of them that Graph listed and did not give.
     """
 
     poller: FolderPoller
@@ -51,6 +56,7 @@ class _Case:
     checked: datetime | None
     suspects: frozenset[str] = frozenset()
     begun: int = 0
+    unread: frozenset[str] = frozenset()
 
     @property
     def subject(self) -> str:
@@ -135,14 +141,20 @@ class Reconciler:
         listed, missing = await self._missing(case, self._since(case, began))
         begun = case.poller.begun
         lost = sorted(missing & case.suspects)
-        await self._take_in(case, lost, listed)
-        case.suspects, case.begun = missing.difference(lost), begun
+        unread = await self._take_in(case, lost, listed)
+        withheld, case.unread = unread & case.unread, unread
+        case.suspects, case.begun = missing.difference(lost) | unread, begun
         is_whole = not case.suspects and len(missing) < MOST
-        case.at = self._clock.monotonic() + (self.every if is_whole else 0.0)
+        wait = self.every if is_whole else min(AGAIN, self.every) if withheld else 0.0
+        case.at = self._clock.monotonic() + wait
         if is_whole:
             await self._journal.reconciled(case.poller.folder.key, began)
             case.checked = began
-        self._report.recovered(case.subject)
+        if withheld:
+            folder = case.poller.folder
+            self._report.problem(case.subject, _withheld(case, withheld), mailbox=folder.mailbox, folder=folder.name)
+        else:
+            self._report.recovered(case.subject)
 
     def _since(self, case: _Case, now: datetime) -> datetime:
         since = now - timedelta(seconds=self.window)
@@ -164,22 +176,39 @@ class Reconciler:
                     break
         return listed, frozenset(missing)
 
-    async def _take_in(self, case: _Case, lost: Sequence[str], listed: int) -> None:
-        """Take in what is unaccounted for, and say how that went, also if it cannot be read."""
-        left, healed = len(lost), 0
+    async def _take_in(self, case: _Case, lost: Sequence[str], listed: int) -> frozenset[str]:
+        """Take in what is unaccounted for, and say how that went, also if it cannot be read.
+
+        Returns what is unaccounted for still, though nothing failed: Graph lists it and does not give it.
+        """
+        left, healed, folder = set(lost), 0, case.poller.folder
         try:
             for start in range(0, len(lost), BATCH):
                 batch = lost[start : start + BATCH]
                 healed += (await case.poller.take_in(batch)).fresh
-                left -= len(batch)
+                left -= await self._journal.known(folder.key, batch)
         finally:
             self._report.event(
                 "reconciled",
-                mailbox=case.poller.folder.mailbox,
-                folder=case.poller.folder.name,
+                mailbox=folder.mailbox,
+                folder=folder.name,
                 listed=listed,
                 missing=len(lost),
                 healed=healed,
-                unaccounted=left,
+                unaccounted=len(left),
                 messages=lost[:NAMED],
             )
+        return frozenset(left)
+
+
+def _withheld(case: _Case, ids: Collection[str]) -> PostroomError:
+    """Describe what stays unaccounted for until Graph gives it, or lists it no more."""
+    folder = case.poller.folder
+    named = ", ".join(sorted(ids)[:NAMED_TO_PEOPLE])
+    messages = "1 message" if len(ids) == 1 else f"{len(ids)} messages"
+    return PostroomError(
+        f"Graph lists {messages} in {folder.name} of {folder.mailbox} that the journal has not, and when asked for it "
+        f"says that it does not exist: {named}.",
+        remedy="Look for it in Outlook; moving it to another folder and back may help. It is asked for again every "
+        f"{AGAIN / 60:.0f} min, and handled once it can be read.",
+    )

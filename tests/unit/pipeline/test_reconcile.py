@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from postroom.errors import JournalError, Unavailable
-from postroom.pipeline import reconcile
+from postroom.pipeline import examine, reconcile
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reconcile import AGAIN, Reconciler
 from postroom.pipeline.survey import survey
@@ -51,6 +51,11 @@ class Bench:
             for name, each in self.notes.events
             if name == "reconciled"
         ]
+
+    async def checked(self):
+        """Return up to when the journal believes that nothing is missing."""
+        [folder] = await self.journal.adopt([FolderSpec("default", MAILBOX, "Inbox", None)], self.clock.now())
+        return folder.reconciled_at
 
     async def delivered(self):
         return (await self.journal.counts())["deliveries.ready"]
@@ -223,6 +228,54 @@ async def test_what_cannot_be_taken_in_stays_unaccounted_until_it_can(bench, mai
     assert await bench.round()
     assert bench.reports[-1] == (1, 1, 0)
     assert await bench.delivered() == 2
+
+
+async def test_what_graph_lists_and_does_not_give_stays_unaccounted_until_it_is_listed_no_more(
+    bench, mail, journal, monkeypatch
+):
+    monkeypatch.setattr(examine, "GONE_WAIT", 0.0)
+    await bench.watch()
+    ghost, missed = mail_at(3), mail_at(4)
+    mail.listing.append(ghost)
+    mail.messages[ghost.id].append(None)
+    there(mail, missed)
+    await bench.round()
+    await bench.round()
+    assert bench.reports == [(0, 0, 0), (2, 1, 1)]
+    assert not bench.notes.problems, "it may have been deleted just now"
+
+    bench.notes.well.clear()
+    await bench.round()
+    for _ in range(3):
+        assert not await bench.round()
+        await bench.clock.advance(AGAIN)
+        assert await bench.round()
+    assert bench.reports[2:] == [(1, 0, 1)] * 4
+    assert {name for name, _ in bench.notes.problems} == {f"reconcile {MAILBOX}/Inbox"}
+    assert ghost.id in str(bench.notes.problems[-1][1])
+    assert not bench.notes.well
+    assert await bench.checked() is None
+
+    mail.listing.remove(ghost)
+    await bench.clock.advance(AGAIN)
+    await bench.round()
+    assert bench.reports[-1] == (0, 0, 0)
+    assert bench.notes.well[-1] == f"reconcile {MAILBOX}/Inbox"
+    assert await bench.checked() == bench.clock.now()
+
+
+async def test_what_graph_gives_at_last_is_taken_in(bench, mail, monkeypatch):
+    monkeypatch.setattr(examine, "GONE_WAIT", 0.0)
+    await bench.watch()
+    late = mail_at(3)
+    mail.listing.append(late)
+    mail.messages[late.id].extend([None, None, late])
+    for _ in range(3):
+        await bench.round()
+
+    assert bench.reports == [(0, 0, 0), (1, 0, 1), (1, 1, 0)]
+    assert await bench.delivered() == 2
+    assert not bench.notes.problems
 
 
 async def test_so_much_that_is_missing_is_taken_in_part_by_part(bench, mail, monkeypatch):
