@@ -121,7 +121,7 @@ class Chores:
         dead = counts.get("deliveries.dead", 0)
         return (
             f"{health.status()}: {len(health.folders)} folders, {waiting} deliveries waiting, "
-            f"{dead} dead letters, {len(health.troubles)} problems"
+            f"{dead} dead letters, {len(health.present())} problems"
         )
 
     def forget(self, tenants: set[str]) -> None:

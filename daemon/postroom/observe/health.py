@@ -131,13 +131,23 @@ class Health:
             fields=clean({**more, **fields}),
             severity=severity,
         )
-        if before is None and (mailbox := subject.removeprefix("mailbox ")) in self._mailboxes:
-            # One cause is one problem: those of its folders are over.
-            within = (f"mailbox {mailbox}/", f"freshness {mailbox}/")
-            self.forget([each for each in self.troubles if each.startswith(within)])
+        self.forget(self.replaced_by(subject))
         self.troubles[subject] = trouble
         self.progress(subject)
         return trouble
+
+    def replaced_by(self, subject: str) -> list[str]:
+        """Name the problems that are over once `subject` has one: one cause is one problem, of a mailbox as a whole."""
+        mailbox = subject.removeprefix("mailbox ")
+        if mailbox not in self._mailboxes:
+            return []
+        within = (f"mailbox {mailbox}/", f"freshness {mailbox}/")
+        return [each for each in self.troubles if each.startswith(within)]
+
+    def present(self) -> dict[str, Trouble]:
+        """Return what is wrong now. How a folder is walked is no matter while its mailbox is parked: it is not."""
+        of_parked = tuple(f"mode {mailbox}/" for mailbox in self._mailboxes if self.is_parked(mailbox))
+        return {subject: each for subject, each in self.troubles.items() if not subject.startswith(of_parked)}
 
     def recovered(self, subject: str) -> Trouble | None:
         """Note that `subject` works; returns the trouble that is over, if there was one."""
@@ -190,7 +200,7 @@ class Health:
             "status": self.status(),
             "phase": self.phase,
             "started_at": self._started_at.isoformat(),
-            "problems": [_problem(trouble) for trouble in self.troubles.values()],
+            "problems": [_problem(trouble) for trouble in self.present().values()],
             "notices": _notices(self.counts),
             "stuck": self.stuck(now),
             "mailboxes": [self._folder(key, freshness, now) for key, freshness in self.folders.items()],

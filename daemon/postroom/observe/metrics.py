@@ -239,7 +239,7 @@ class _HealthCollector(Collector):
         yield objective
         parked = sum(self._health.is_parked(mailbox) for mailbox in {mailbox for mailbox, _ in self._health.folders})
         yield GaugeMetricFamily("postroom_mailboxes_parked", "Mailboxes that cannot be used as a whole now.", parked)
-        yield GaugeMetricFamily("postroom_problems", "Subjects that do not work now.", len(self._health.troubles))
+        yield GaugeMetricFamily("postroom_problems", "Subjects that do not work now.", len(self._health.present()))
         yield GaugeMetricFamily(
             "postroom_dead_letters",
             "Deliveries in state dead, which wait for an operator.",

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from postroom.errors import PostroomError
 from postroom.model import Delivery
-from postroom.observe.health import Health, Trouble
+from postroom.observe.health import Health, Trouble, problem_id
 from postroom.observe.log import compact
 from postroom.observe.metrics import Metrics
 from postroom.ports import Clock
@@ -83,6 +83,8 @@ class Report:
 
     def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
         """Say that `subject` has failed: logged when it starts, when its text changes, and every `REMIND` seconds."""
+        for replaced in self.health.replaced_by(subject):
+            self._over(replaced, replaced_by=problem_id(subject))
         trouble = self.health.problem(subject, error, fields)
         if subject.startswith("mailbox "):
             self.metrics.round("failed")
@@ -95,12 +97,17 @@ class Report:
 
     def recovered(self, subject: str) -> None:
         """Say that `subject` works; silent unless it had a problem."""
+        self._over(subject)
+
+    def _over(self, subject: str, **more: str) -> None:
         trouble = self.health.recovered(subject)
         if trouble is None:
             return
         self._said.pop(subject, None)
         seconds = round((self._clock.now() - trouble.since).total_seconds(), 1)
-        self.log.info("recovered", id=trouble.id, subject=subject, after_seconds=seconds, failures=trouble.count)
+        self.log.info(
+            "recovered", id=trouble.id, subject=subject, after_seconds=seconds, failures=trouble.count, **more
+        )
 
     def progress(self, subject: str) -> None:
         """Feed the watchdog."""

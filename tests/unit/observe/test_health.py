@@ -133,3 +133,17 @@ def test_what_a_mailbox_suffers_as_a_whole_takes_the_place_of_what_its_folders_d
     assert [each["parked"] for each in health.snapshot()["mailboxes"]] == [True, True, False]
     health.watch({("c@d", "Inbox"): 60.0})
     assert set(health.troubles) == {"mailbox c@d/Inbox"}
+
+
+def test_how_a_folder_is_walked_is_no_problem_while_its_mailbox_is_parked(health):
+    health.watch({("a@b", "Inbox"): 60.0, ("c@d", "Inbox"): 60.0})
+    for subject in ("mode a@b/Inbox", "mode c@d/Inbox", "reconcile a@b/Inbox"):
+        health.problem(subject, "All mail is handled.", {}, "warning")
+    health.problem("mailbox a@b", "It is parked.", {})
+
+    def said():
+        return [each["where"] for each in health.snapshot()["problems"]]
+
+    assert said() == ["mode c@d/Inbox", "reconcile a@b/Inbox", "mailbox a@b"]
+    health.recovered("mailbox a@b")
+    assert said() == ["mode a@b/Inbox", "mode c@d/Inbox", "reconcile a@b/Inbox"]

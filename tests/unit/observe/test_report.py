@@ -68,6 +68,23 @@ def test_a_recovery_is_said_once_and_a_new_failure_is_said_again(desk, lines):
     assert lines()[0]["id"] == lines()[1]["id"] == desk.health.snapshot()["problems"][0]["id"]
 
 
+def test_what_a_problem_of_the_whole_mailbox_replaces_is_said_to_be_over(desk, lines):
+    desk.health.watch({("a@b.example", "Inbox"): 60.0, ("a@b.example", "Bills"): 60.0})
+    for subject in (INBOX, "freshness a@b.example/Bills", "mailbox a@b.examples/Inbox"):
+        desk.report.problem(subject, forbidden())
+    for _ in range(2):
+        desk.report.problem("mailbox a@b.example", "It is parked.")
+    desk.report.recovered("mailbox a@b.example")
+    desk.report.recovered(INBOX)
+    open_now = set()
+    for line in lines():
+        (open_now.add if line["event"] == "problem" else open_now.remove)(line["id"])
+    assert open_now == {desk.health.troubles["mailbox a@b.examples/Inbox"].id}
+    parked, over = lines()[-2], [line for line in lines() if "replaced_by" in line]
+    assert [line["subject"] for line in over] == [INBOX, "freshness a@b.example/Bills"]
+    assert {line["replaced_by"] for line in over} == {parked["id"]}
+
+
 def test_a_problem_nobody_foresaw_says_where_it_came_from(desk, lines):
     try:
         _ = 1 // 0
