@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 import sqlalchemy as sa
 
 from postroom.errors import JournalError, JournalLocked, PostroomError
-from postroom.journal import JournalViews, SqlJournal, open_journal
+from postroom.journal import JournalViews, SqlJournal, open_journal, pages, retention
 from postroom.model import (
     Address,
     Categorise,
@@ -1290,6 +1291,59 @@ async def test_a_delivery_that_was_pruned_cannot_be_retried_and_the_error_says_w
         await bench.views.retry([1], LATER)
     with pytest.raises(PostroomError, match="delivery 4711 does not exist"):
         await bench.views.retry([4711], LATER)
+
+
+class Gate:
+    """Holds the transaction that calls a function until another one has ended, or for a moment if that one waits."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        self._reached, self._open = threading.Event(), threading.Event()
+        self._function = getattr(module, name)
+        patch.setattr(module, name, self._held)
+
+    def _held(self, *values: Any) -> Any:
+        self._reached.set()
+        self._open.wait(0.3)
+        return self._function(*values)
+
+    async def beside(self, held: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> tuple[Any, Any]:
+        """Run `other` as soon as `held` has come to the gate; returns what each returned or raised."""
+        waiting = asyncio.create_task(held)
+        assert await asyncio.to_thread(self._reached.wait, 10)
+        (said,) = await asyncio.gather(other, return_exceptions=True)
+        self._open.set()
+        return await waiting, said
+
+
+async def test_a_mail_that_moves_while_it_is_pruned_keeps_its_new_delivery(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled_mail(bench, 1)
+    moved = bench.commit(mail(1, rule("erp", name="new"), folder="Archive"), folder=bench.archive)
+    gone, result = await Gate(monkeypatch, retention, "_drop").beside(bench.journal.prune(LONG_AGO, 0, 100), moved)
+    assert (gone.count, result.deliveries) == (1, 1)
+    assert ("mail 1", "erp") in await bench.states()
+
+
+async def test_a_mail_that_is_given_to_a_handler_is_not_pruned_at_the_same_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled_mail(bench, 1)
+    moved = bench.commit(mail(1, rule("erp", name="new"), folder="Archive"), folder=bench.archive)
+    result, gone = await Gate(monkeypatch, pages, "deliver").beside(moved, bench.journal.prune(LONG_AGO, 0, 100))
+    assert (gone.count, result.deliveries) == (0, 1)
+    assert ("mail 1", "erp") in await bench.states()
+
+
+async def test_a_delivery_cannot_be_retried_while_it_is_pruned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await settled_mail(bench, 1)
+    await bench.commit(mail(2))
+    await bench.views.discard([2, 3], "spam", NOW)
+    retried = bench.views.retry([2], LATER)
+    gone, said = await Gate(monkeypatch, retention, "_drop").beside(bench.journal.prune(LONG_AGO, 0, 100), retried)
+    assert gone.count == 2
+    assert isinstance(said, PostroomError)
+    assert "delivery 2 was settled long ago and pruned" in str(said)
 
 
 # Of handlers whose deliveries are held.

@@ -26,6 +26,8 @@ _DUE: Final = PreparedIn(
             deliveries.c.due_at <= bindparam("now"),
             deliveries.c.suspect == false(),
         )
+        # In the order of their index: nothing is sorted, however long the queues are.
+        .order_by(deliveries.c.handler, deliveries.c.due_at, deliveries.c.id)
         .limit(bindparam("most"))
         .offset(literal_column("0"))
     ),

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from postroom.errors import PostroomError
 from postroom.journal.codec import clean, micros
 from postroom.journal.statement import PreparedIn
-from postroom.journal.tables import LARGEST, actions, deliveries, is_state
+from postroom.journal.tables import LARGEST, actions, deliveries, is_state, messages
 from postroom.model import DeliveryState
 
 _STATES = PreparedIn(
@@ -20,6 +20,14 @@ _STATES = PreparedIn(
         select(deliveries.c.id, deliveries.c.state)
         .where(deliveries.c.id.in_(items))
         .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+)
+_MESSAGES = PreparedIn(
+    lambda items: (
+        select(messages.c.id)
+        .where(messages.c.id.in_(select(deliveries.c.message_id).where(deliveries.c.id.in_(items))))
+        .order_by(messages.c.id)
         .with_for_update()
     )
 )
@@ -76,6 +84,7 @@ def _check(connection: Connection, ids: Sequence[int], fit: frozenset[DeliverySt
     """Return the ids without repeats; raises PostroomError naming the first ones that are missing or do not fit."""
     wanted = sorted(set(ids))
     possible = [key for key in wanted if 0 < key <= LARGEST]
+    _MESSAGES.rows(connection, possible)  # locked first and so as retention does, which may be dropping them
     states = {key: DeliveryState(state) for key, state in _STATES.rows(connection, possible)}
     newest = connection.scalar(select(func.max(deliveries.c.id))) or 0
     wrong = [f"{key} {_why(key, states, newest)}" for key in wanted if states.get(key) not in fit]

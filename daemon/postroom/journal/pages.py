@@ -62,6 +62,14 @@ _STORED: Final = PreparedIn(
     ),
     before=("mailbox",),
 )
+_LOCKED: Final = PreparedIn(
+    lambda items: (
+        select(messages.c.graph_id, messages.c.id, messages.c.folder_id, messages.c.rules)
+        .where(messages.c.id.in_(items))
+        .order_by(messages.c.id)
+        .with_for_update()
+    )
+)
 _MESSAGE: Final = (
     "mailbox_id",
     "folder_id",
@@ -132,7 +140,7 @@ def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, D
     at = micros(page.at)
     if page.advance:
         _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
-    stored = {row[0]: row for row in _STORED.rows(connection, list(drafts), mailbox)}
+    stored = _stored(connection, mailbox, page.folder, list(drafts))
     added = [new for graph_id, new in drafts.items() if graph_id not in stored]
     moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
@@ -146,6 +154,14 @@ def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, D
         actions=asked,
         claimed=tuple(claimed),
     )
+
+
+def _stored(connection: Connection, mailbox: int, folder: int, ids: Sequence[str]) -> dict[str, Values]:
+    """Return the messages of the mailbox among `ids`; those of other folders are locked: retention may be at them."""
+    found = _STORED.rows(connection, ids, mailbox)
+    elsewhere = sorted(row[1] for row in found if row[2] != folder)
+    here = {row[0]: row for row in found if row[2] == folder}
+    return here if not elsewhere else here | {row[0]: row for row in _LOCKED.rows(connection, elsewhere)}
 
 
 def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[Draft]) -> list[Routed]:

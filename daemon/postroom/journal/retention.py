@@ -23,9 +23,7 @@ from postroom.ports import Forgettable, Pruned
 def prune(connection: Connection, before: datetime, after: int, limit: int) -> Pruned:
     """See `ports.Journal.prune`."""
     upto, more = _reach(connection, before, after, limit)
-    old = messages.c.id > after, messages.c.id <= upto
-    chosen = [key for (key,) in connection.execute(select(messages.c.id).where(*old, *_prunable(before)))]
-    chosen = sorted(set(chosen) - _newest(connection))
+    chosen = _choose(connection, before, after, upto)
     if chosen:
         _drop(connection, chosen)
         reach("pruning.written")
@@ -45,6 +43,19 @@ def _reach(connection: Connection, before: datetime, after: int, limit: int) -> 
     young = messages.c.id.between(first, last), messages.c.seen_at >= micros(before)
     youngest = connection.scalar(select(func.min(messages.c.id)).where(*young))
     return (last, last < newest) if youngest is None else (youngest - 1, False)
+
+
+def _choose(connection: Connection, before: datetime, after: int, upto: int) -> list[int]:
+    """Lock what can be pruned, and return what still can.
+
+    PostgreSQL lets others write meanwhile. Who gives a message something new to do locks it as well: what was done
+    before we have the lock is seen by the second look, what comes after it sees what we leave.
+    """
+    fitting = select(messages.c.id).where(*_prunable(before)).order_by(messages.c.id)
+    in_reach = fitting.where(messages.c.id > after, messages.c.id <= upto)
+    locked = [key for (key,) in connection.execute(in_reach.with_for_update())]
+    chosen = {key for (key,) in connection.execute(fitting.where(messages.c.id.in_(locked)))} if locked else set[int]()
+    return sorted(chosen - _newest(connection))
 
 
 def _prunable(before: datetime) -> tuple[ColumnElement[bool], ...]:
