@@ -17,7 +17,7 @@ from rich.text import Text
 from postroom import config
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews, open_journal
-from postroom.journal.records import DeliveryRecord, MessageDetail
+from postroom.journal.records import ActionRecord, DeliveryRecord, MessageDetail
 from postroom.model import DeliveryState
 from postroom.observe.redact import escape, escape_json
 from postroom.registry import HandlerRegistry
@@ -99,12 +99,12 @@ def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def last_words(delivery: DeliveryRecord) -> str:
-    """Return what was last said of a delivery: why it is held or was given up stands over the error that led there."""
-    if delivery.held:
-        return f"held: {delivery.held}"
-    given_up = delivery.state == DeliveryState.DISCARDED
-    return delivery.note if given_up and delivery.note else delivery.error or delivery.note
+def last_words(record: DeliveryRecord | ActionRecord) -> str:
+    """Return what was last said of it: why it is held or was given up stands over the error that led there."""
+    if isinstance(record, DeliveryRecord) and record.held:
+        return f"held: {record.held}"
+    given_up = record.state == DeliveryState.DISCARDED
+    return record.note if given_up and record.note else record.error or record.note
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -151,7 +151,11 @@ def state_option(command: F) -> F:
     """Add `--state` and its short form `--dead`; the command's `state` is a `DeliveryState` or None."""
     states = click.Choice([state.value for state in DeliveryState])
     only = click.option(
-        "--state", type=states, default=None, callback=_state, help="Only with a delivery in this state."
+        "--state",
+        type=states,
+        default=None,
+        callback=_state,
+        help="Only in this state; messages: a delivery of theirs, or mail actions.",
     )
     dead = click.option(
         "--dead", "state", flag_value=DeliveryState.DEAD.value, callback=_state, help="Short for --state dead."

@@ -30,9 +30,17 @@ def list_mailboxes(path: Path, as_json: bool) -> None:
 
 
 def _row(mailbox: MailboxRecord, folder: FolderRecord) -> tuple[object, ...]:
-    waiting = mailbox.backlog.get("ready", 0) + mailbox.backlog.get("running", 0)
     last = folder.last_round_at or "never"
     mode = folder.mode if folder.walk == "round" else f"{folder.mode}, first walk"
     if mailbox.parked_at is not None:
         mode = f"parked since {mailbox.parked_at:%Y-%m-%d %H:%M}"
-    return mailbox.address, folder.name, last, mode, waiting, mailbox.backlog.get("dead", 0), folder.last_error
+    waiting, dead = _counted(mailbox, "ready", "running"), _counted(mailbox, "dead")
+    return mailbox.address, folder.name, last, mode, waiting, dead, folder.last_error
+
+
+def _counted(mailbox: MailboxRecord, *states: str) -> str:
+    """Say how many deliveries, and where there are any how many sets of mail actions: ``2 + 1 actions``."""
+    of_deliveries, of_actions = (
+        sum(some.get(state, 0) for state in states) for some in (mailbox.backlog, mailbox.actions)
+    )
+    return f"{of_deliveries} + {of_actions} actions" if of_actions else str(of_deliveries)

@@ -43,7 +43,7 @@ def messages() -> None:
 @limit_option
 @json_option
 def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int, as_json: bool) -> None:
-    """List messages, newest first, with the state of their deliveries."""
+    """List messages, newest first, with the state of their deliveries, and of mail actions that are not done."""
     found = run_async(
         with_views(path, lambda views: views.messages(mailbox=mailbox, state=state, text=text, limit=limit))
     )
@@ -60,8 +60,9 @@ def _row(message: MessageRecord) -> tuple[object, ...]:
 
 def _became(message: MessageRecord) -> str:
     """Say what became of a message, or why nothing was to become of it."""
-    if message.deliveries:
-        return ", ".join(f"{handler} {state}" for handler, state in message.deliveries.items())
+    left = {origin: state for origin, state in message.actions.items() if state != "done"}
+    if message.deliveries or left:
+        return ", ".join(f"{name} {state}" for name, state in (*message.deliveries.items(), *left.items()))
     if message.settled is not None:
         return pruned_words(message.settled)
     if not message.dispatched:
@@ -98,8 +99,28 @@ def retry_actions(path: Path, message: str) -> None:
     A running daemon notices within a second.
     """
     ids = [each.record.id for each in find_messages(path, message)]
-    count = run_async(with_views(path, lambda views: views.retry_actions(ids, datetime.now(UTC))))
-    click.echo(f"{counted(count, 'set of mail actions is', 'sets of mail actions are')} ready again.")
+    retried = run_async(with_views(path, lambda views: views.retry_actions(ids, datetime.now(UTC))))
+    click.echo(f"{_sets(retried.again)} ready again.")
+    if retried.under_way:
+        click.echo(f"{_sets(retried.under_way)} under way anyway: not dead, but waiting for the next try.")
+
+
+@messages.command("discard-actions", short_help="Give dead mail actions up.")
+@config_option
+@click.argument("message")
+@click.option("--reason", required=True, help="Why; kept in the journal.")
+def discard_actions(path: Path, message: str, reason: str) -> None:
+    """Give up the dead mail actions of a MESSAGE: its id here, Graph's id, or its Message-ID.
+
+    They are never carried out again, unless `retry-actions` says so. What is still being tried is left alone.
+    """
+    ids = [each.record.id for each in find_messages(path, message)]
+    count = run_async(with_views(path, lambda views: views.discard_actions(ids, reason, datetime.now(UTC))))
+    click.echo(f"{_sets(count)} discarded.")
+
+
+def _sets(count: int) -> str:
+    return counted(count, "set of mail actions is", "sets of mail actions are")
 
 
 def _as_json(detail: MessageDetail) -> dict[str, Any]:
@@ -141,8 +162,7 @@ def _show(detail: MessageDetail) -> None:
         show_table("Attempts that failed", ("delivery", "attempt", "outcome", "ended", "error"), failed)
     if detail.actions:
         rows = [
-            (each.origin, _words(each.actions), each.state, each.attempt, each.error or each.note)
-            for each in detail.actions
+            (each.origin, _words(each.actions), each.state, each.attempt, last_words(each)) for each in detail.actions
         ]
         show_table("Mail actions", ("origin", "actions", "state", "attempt", "note or error"), rows)
 

@@ -1,16 +1,19 @@
-"""An operator's word on deliveries: run them again, or give them up. All that is asked for, or nothing."""
+"""An operator's word on deliveries and mail actions: run them again, or give them up.
+
+Of deliveries all that is asked for, or nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal_column, select, update
+from sqlalchemy import Connection, func, literal_column, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import PostroomError
 from postroom.journal.codec import clean, micros
+from postroom.journal.records import Retried
 from postroom.journal.statement import PreparedIn
 from postroom.journal.tables import LARGEST, actions, deliveries, is_state, messages
 from postroom.model import DeliveryState
@@ -50,16 +53,31 @@ def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
     }
     for part in _parts(wanted):
         connection.execute(update(deliveries).where(part).values(change))
-        retry_actions(connection, select(deliveries.c.message_id).where(part), at)
+        of_them = actions.c.message_id.in_(select(deliveries.c.message_id).where(part))
+        _make_due(connection, at, of_them, is_state(actions.c.state, "dead"))
     return len(wanted)
 
 
-def retry_actions(connection: Connection, message_ids: Sequence[int] | Select[*tuple[Any, ...]], at: datetime) -> int:
-    """Make the dead mail actions of these messages due now, their attempts counted afresh; returns how many."""
-    change = {"state": literal_column("'ready'"), "due_at": micros(at), "attempt": 0, "settled_at": None}
-    dead = is_state(actions.c.state, "dead")
-    result = connection.execute(update(actions).where(actions.c.message_id.in_(message_ids), dead).values(change))
-    return result.rowcount
+def retry_actions(connection: Connection, message_ids: Sequence[int], at: datetime) -> Retried:
+    """Make the dead and discarded mail actions of these messages due now, their attempts counted afresh."""
+    lock = select(messages.c.id).where(messages.c.id.in_(message_ids)).order_by(messages.c.id).with_for_update()
+    connection.execute(lock).all()  # as in `_check`: retention may be dropping them
+    of_them = actions.c.message_id.in_(message_ids)
+    open_ones = select(func.count()).select_from(actions).where(of_them, is_state(actions.c.state, "ready", "running"))
+    under_way = connection.scalar(open_ones) or 0
+    return Retried(_make_due(connection, at, of_them, is_state(actions.c.state, "dead", "discarded")), under_way)
+
+
+def _make_due(connection: Connection, at: datetime, *conditions: ColumnElement[bool]) -> int:
+    change = {"state": literal_column("'ready'"), "due_at": micros(at), "attempt": 0, "settled_at": None, "note": ""}
+    return connection.execute(update(actions).where(*conditions).values(change)).rowcount
+
+
+def discard_actions(connection: Connection, message_ids: Sequence[int], reason: str, at: datetime) -> int:
+    """Give the dead mail actions of these messages up, remembering why; returns how many."""
+    dead = actions.c.message_id.in_(message_ids), is_state(actions.c.state, "dead")
+    change = {"state": literal_column("'discarded'"), "settled_at": micros(at), "note": clean(reason)}
+    return connection.execute(update(actions).where(*dead).values(change)).rowcount
 
 
 def discard(connection: Connection, ids: Sequence[int], reason: str, at: datetime) -> int:

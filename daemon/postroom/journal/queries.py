@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Column, Connection, Row, Select, Table, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import JournalError
@@ -51,11 +51,7 @@ def list_mailboxes(connection: Connection) -> list[MailboxRecord]:
     boxes: dict[int, list[FolderRecord]] = defaultdict(list)
     for row in connection.execute(select(folders).order_by(folders.c.id)):
         boxes[row.mailbox_id].append(_folder(row))
-    backlog: dict[int, dict[str, int]] = defaultdict(dict)
-    waiting = is_state(deliveries.c.state, "ready", "running", "dead")
-    group = (deliveries.c.mailbox_id, deliveries.c.state)
-    for mailbox, state, count in connection.execute(select(*group, func.count()).where(waiting).group_by(*group)):
-        backlog[mailbox][state] = count
+    backlog, waiting = _backlog(connection, deliveries), _backlog(connection, actions)
     found = connection.execute(select(mailboxes).order_by(mailboxes.c.address, mailboxes.c.id))
     return [
         MailboxRecord(
@@ -63,11 +59,22 @@ def list_mailboxes(connection: Connection) -> list[MailboxRecord]:
             row.tenant,
             row.address,
             tuple(boxes[row.id]),
-            dict(backlog[row.id]),
+            backlog.get(row.id, {}),
             moment_or_none(row.parked_at),
+            waiting.get(row.id, {}),
         )
         for row in found
     ]
+
+
+def _backlog(connection: Connection, table: Table) -> dict[int, dict[str, int]]:
+    """Return mailbox -> state -> how many are not settled or dead."""
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    group = (table.c.mailbox_id, table.c.state)
+    left = is_state(table.c.state, "ready", "running", "dead")
+    for mailbox, state, count in connection.execute(select(*group, func.count()).where(left).group_by(*group)):
+        found[mailbox][state] = count
+    return found
 
 
 def _folder(row: AnyRow) -> FolderRecord:
@@ -96,15 +103,20 @@ def list_messages(
     if mailbox:
         query = query.where(_is_address(mailbox))
     if state:
-        of_it = select(deliveries.c.id).where(deliveries.c.message_id == messages.c.id)
-        query = query.where(of_it.where(is_state(deliveries.c.state, state.value)).exists())
+        query = query.where(or_(_has(deliveries, state), _has(actions, state)))
     if text:
         fields = (messages.c.subject, messages.c.sender)
         query = query.where(or_(*(field.icontains(text, autoescape=True) for field in fields)))
     chosen = query.order_by(*newest).limit(min(limit, LARGEST)).subquery()
     rows = connection.execute(_messages().where(messages.c.id.in_(select(chosen.c.id))).order_by(*newest)).all()
-    states = _states(connection, [row.id for row in rows])
-    return [_message(row, states[row.id]) for row in rows]
+    ids = [row.id for row in rows]
+    states, asked = _states(connection, deliveries.c.handler, ids), _states(connection, actions.c.origin, ids)
+    return [_message(row, states[row.id], asked[row.id]) for row in rows]
+
+
+def _has(table: Table, state: DeliveryState) -> ColumnElement[bool]:
+    of_it = select(table.c.id).where(table.c.message_id == messages.c.id)
+    return of_it.where(is_state(table.c.state, state.value)).exists()
 
 
 def _messages(*more: Any) -> Select[*tuple[Any, ...]]:
@@ -115,17 +127,19 @@ def _messages(*more: Any) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _states(connection: Connection, message_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+def _states(connection: Connection, who: Column[str], message_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Return message -> whose -> state; `who` is the column that names handlers, or origins of mail actions."""
+    table = who.table
     states: dict[int, dict[str, str]] = defaultdict(dict)
-    query = select(deliveries.c.message_id, deliveries.c.handler, deliveries.c.state).order_by(deliveries.c.id)
+    query = select(table.c.message_id, who, table.c.state).order_by(table.c.id)
     for start in range(0, len(message_ids), 500):
-        part = query.where(deliveries.c.message_id.in_(message_ids[start : start + 500]))
-        for message_id, handler, state in connection.execute(part):
-            states[message_id][handler] = state
+        part = query.where(table.c.message_id.in_(message_ids[start : start + 500]))
+        for message_id, name, state in connection.execute(part):
+            states[message_id][name] = state
     return states
 
 
-def _message(row: AnyRow, states: dict[str, str]) -> MessageRecord:
+def _message(row: AnyRow, states: dict[str, str], asked: dict[str, str]) -> MessageRecord:
     return MessageRecord(
         id=row.id,
         mailbox=row.address,
@@ -140,6 +154,7 @@ def _message(row: AnyRow, states: dict[str, str]) -> MessageRecord:
         deliveries=states,
         rules=tuple(decode_rules(row.rules)) if row.rules else (),
         settled=None if row.settled is None else decode_settled(row.settled),
+        actions=asked,
     )
 
 
@@ -160,14 +175,15 @@ def _keys(key: str) -> list[ColumnElement[bool]]:
 
 
 def _detail(connection: Connection, row: AnyRow) -> MessageDetail:
-    records = list_deliveries(connection, _of_message(row.id))
+    records, asked = list_deliveries(connection, _of_message(row.id)), _actions(connection, row.id)
+    states = {record.handler: record.state for record in records}
     return MessageDetail(
-        record=_message(row, {record.handler: record.state for record in records}),
+        record=_message(row, states, {each.origin: each.state for each in asked}),
         snapshot=decode_message(row.snapshot) if row.snapshot else None,
         rules=decode_rules(row.rules) if row.rules else {},
         deliveries=tuple(records),
         attempts=_attempts(connection, row.id),
-        actions=_actions(connection, row.id),
+        actions=asked,
     )
 
 

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from postroom.failpoints import reach
 from postroom.journal.codec import decode_rules, micros, moment
 from postroom.journal.records import AccountRecord
-from postroom.journal.tables import deliveries, folders, messages
+from postroom.journal.tables import actions, deliveries, folders, is_state, messages
 
 BY_WEIGHT: Final = ("dead", "running", "ready", "discarded", "done")
-"""States of deliveries; a message counts under the first of them that any of its own is in."""
+"""States; a message counts under the first of them that any of its deliveries, or mail actions not done, is in."""
 
 
 def note(connection: Connection, folder: int, at: datetime) -> None:
@@ -44,7 +44,19 @@ def account(connection: Connection, folder: int, since: datetime, until: datetim
     for graph_id, at, dispatched, rules, settled, state in connection.execute(query):
         received[graph_id] = at
         states[graph_id] += [state] if state is not None else _without(dispatched, rules, settled)
+    for graph_id, state in connection.execute(_actions(folder, since, until)):
+        states[graph_id].append(state)
     return {key: AccountRecord(moment(at), min(states[key], key=_weight)) for key, at in received.items()}
+
+
+def _actions(folder: int, since: datetime, until: datetime) -> Select[str, str]:
+    """Choose the mail actions that are not done: their mail is not handled, whatever its deliveries say."""
+    return (
+        select(messages.c.graph_id, actions.c.state)
+        .join_from(actions, messages, actions.c.message_id == messages.c.id)
+        .where(is_state(actions.c.state, "ready", "running", "dead", "discarded"), messages.c.folder_id == folder)
+        .where(messages.c.received_at >= micros(since), messages.c.received_at < micros(until))
+    )
 
 
 def _without(dispatched: bool, rules: str | None, settled: str | None) -> list[str]:  # noqa: FBT001 - a column
@@ -52,7 +64,9 @@ def _without(dispatched: bool, rules: str | None, settled: str | None) -> list[s
     if not dispatched:
         return ["remembered"]
     kept = msgspec.json.decode(settled, type=dict[str, str]) if settled else {}
-    return [state for name, state in kept.items() if " " not in name] or ["no handler" if _names(rules) else "no rule"]
+    return [state for name, state in kept.items() if " " not in name or state != "done"] or [
+        "no handler" if _names(rules) else "no rule"
+    ]
 
 
 def _names(rules: str | None) -> bool:

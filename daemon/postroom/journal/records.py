@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from postroom.model import MailAction, Message
@@ -31,6 +31,7 @@ class MailboxRecord:
     Attributes:
         backlog: Counts its deliveries that are ``ready``, ``running`` or ``dead``.
         parked_at: Since when it is parked, for it cannot be used as a whole; None when it is not.
+        actions: Counts its sets of mail actions in the same states.
     """
 
     id: int
@@ -39,6 +40,7 @@ class MailboxRecord:
     folders: tuple[FolderRecord, ...]
     backlog: Mapping[str, int]
     parked_at: datetime | None = None
+    actions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class MessageRecord:
         deliveries: Handler -> state.
         rules: Names of the rules that matched; none for mail that was there before, and none once details were pruned.
         settled: Of a message whose details were pruned, handler or origin of mail actions -> how it ended.
+        actions: Origin of its mail actions -> state.
     """
 
     id: int
@@ -65,6 +68,7 @@ class MessageRecord:
     deliveries: Mapping[str, str]
     rules: tuple[str, ...] = ()
     settled: Mapping[str, str] | None = None
+    actions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,14 @@ class DeliveryRecord:
     error: str
     note: str
     held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What retrying mail actions came to, in sets: made ready again, and due or running anyway."""
+
+    again: int
+    under_way: int
 
 
 @dataclass(frozen=True, slots=True)

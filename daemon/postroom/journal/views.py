@@ -8,7 +8,15 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from postroom.journal import operate, queries, reconcile
-from postroom.journal.records import AccountRecord, DeliveryRecord, MailboxRecord, MessageDetail, MessageRecord, Summary
+from postroom.journal.records import (
+    AccountRecord,
+    DeliveryRecord,
+    MailboxRecord,
+    MessageDetail,
+    MessageRecord,
+    Retried,
+    Summary,
+)
 from postroom.journal.store import SqlJournal
 from postroom.model import DeliveryState
 
@@ -26,7 +34,7 @@ class JournalViews:
     async def messages(
         self, *, mailbox: str = "", state: DeliveryState | None = None, text: str = "", limit: int = 50
     ) -> list[MessageRecord]:
-        """Return messages, last received first: those with a delivery in `state`, with `text` in subject or sender."""
+        """Return messages, last received first: with a delivery or mail action in `state`, `text` in subject or sender."""
         return await self._database.read(queries.list_messages, mailbox, state, text, limit)
 
     async def find(self, key: str) -> list[MessageDetail]:
@@ -67,9 +75,13 @@ class JournalViews:
 
         return await self._database.write(work)
 
-    async def retry_actions(self, message_ids: Sequence[int], at: datetime) -> int:
-        """Make the dead mail actions of these messages due at `at`, their attempts afresh; returns how many."""
+    async def retry_actions(self, message_ids: Sequence[int], at: datetime) -> Retried:
+        """Make the dead and discarded mail actions of these messages due at `at`, their attempts afresh."""
         return await self._database.write(operate.retry_actions, message_ids, at)
+
+    async def discard_actions(self, message_ids: Sequence[int], reason: str, at: datetime) -> int:
+        """Give the dead mail actions of these messages up, remembering why; returns how many sets."""
+        return await self._database.write(operate.discard_actions, message_ids, reason, at)
 
     async def discard(self, ids: Sequence[int], reason: str, at: datetime) -> int:
         """Give deliveries (ready or dead) up, remembering why; returns how many.

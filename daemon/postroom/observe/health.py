@@ -18,6 +18,17 @@ Status = Literal["ok", "degraded", "failing"]
 Phase = Literal["starting", "running", "stopping"]
 Severity = Literal["error", "warning"]
 
+_WAITING = {
+    "deliveries.dead": ("dead letter", "dead letters", "`postroom deliveries list --dead` shows why."),
+    "actions.dead": (
+        "dead set of mail actions",
+        "dead sets of mail actions",
+        "`postroom messages list --dead` shows of which mails; `postroom messages retry-actions ID` tries them again, "
+        "`postroom messages discard-actions ID` gives them up.",
+    ),
+}
+"""What waits for an operator: count -> its words for one and for many, and what to do."""
+
 OF_A_FOLDER = ("mailbox", "mode", "reconcile", "freshness")
 """Subjects (their first word) of which each watched folder has its own."""
 
@@ -249,11 +260,12 @@ def _problem(trouble: Trouble) -> dict[str, Any]:
 
 def _notices(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     """What waits for an operator though all works: each with `what` and `what_to_do`."""
-    dead = counts.get("deliveries.dead", 0)
-    if not dead:
-        return []
-    what = "1 dead letter" if dead == 1 else f"{dead} dead letters"
-    return [{"what": what, "what_to_do": "`postroom deliveries list --dead` shows why.", "count": dead}]
+    found = [(counts.get(what, 0), *words) for what, words in _WAITING.items()]
+    return [
+        {"what": f"{count} {one if count == 1 else many}", "what_to_do": what_to_do, "count": count}
+        for count, one, many, what_to_do in found
+        if count
+    ]
 
 
 def _folder(key: tuple[str, str], freshness: Freshness, now: float) -> dict[str, Any]:

@@ -246,6 +246,11 @@ class _HealthCollector(Collector):
             self._health.counts.get("deliveries.dead", 0),
         )
         yield GaugeMetricFamily(
+            "postroom_dead_actions",
+            "Sets of mail actions in state dead, which wait for an operator.",
+            self._health.counts.get("actions.dead", 0),
+        )
+        yield GaugeMetricFamily(
             "postroom_deliveries_waiting",
             "Deliveries in state ready or running.",
             self._health.counts.get("deliveries.ready", 0) + self._health.counts.get("deliveries.running", 0),

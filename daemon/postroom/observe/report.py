@@ -152,7 +152,7 @@ class Report:
             self._tally("actions_done")
             self.log.debug("action", **fields)
         else:
-            self._unfinished("action", state, fields)
+            self._unfinished("action", state, _with_way_out(fields) if state == "dead" else fields)
 
     def _unfinished(self, name: str, state: str, fields: dict[str, Any]) -> None:
         """An attempt that has to be repeated without an error was cut off by a stop: nobody needs to look.
@@ -280,6 +280,13 @@ def _refused(reason: str) -> PostroomError:
 
 def _with_remedy(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"remedy": f"Mend the cause, then `postroom deliveries retry {fields['delivery']}`."}
+
+
+def _with_way_out(fields: dict[str, Any]) -> dict[str, Any]:
+    key = fields.get("graph_id", "")
+    return fields | {
+        "remedy": f"Mend the cause, then `postroom messages retry-actions {key}`; or give it up: `discard-actions`."
+    }
 
 
 def _lines(trouble: Trouble) -> dict[str, Any]:

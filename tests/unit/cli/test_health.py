@@ -16,7 +16,7 @@ SNAPSHOT = {
     "phase": "running",
     "mailboxes": [],
     "problems": [PROBLEM],
-    "counts": {"deliveries.dead": 3, "deliveries.done": 8},
+    "counts": {"deliveries.dead": 3, "deliveries.done": 8, "actions.dead": 2},
 }
 
 
@@ -47,3 +47,4 @@ def test_problems_are_paragraphs_and_dead_letters_are_counted_whatever_else_the_
     told = capsys.readouterr().out
     assert "sign-in: No.\\x1b[2J\n    what to do: Sign.\n    since now, 1 time, id a1\n" in told
     assert "3 dead letters: postroom deliveries list --dead" in told
+    assert "2 dead sets of mail actions: postroom messages list --dead" in told

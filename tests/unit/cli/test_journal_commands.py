@@ -147,9 +147,35 @@ async def given_up(url):
 
 def test_mail_actions_that_were_given_up_are_ready_again_after_retry_actions(config, capsys, tmp_path):
     asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
-    for said in ("1 set of mail actions is ready again.\n", "0 sets of mail actions are ready again.\n"):
+    assert run(["messages", "retry-actions", "AAMk2", "-c", config]) == 0
+    assert capsys.readouterr().out == "1 set of mail actions is ready again.\n"
+
+
+def test_mail_actions_that_still_wait_for_their_next_try_are_no_secret_when_a_retry_is_asked_for(
+    config, capsys, tmp_path
+):
+    asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
+    for _ in range(2):
         assert run(["messages", "retry-actions", "AAMk2", "-c", config]) == 0
-        assert capsys.readouterr().out == said
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert told[0] == "0 sets of mail actions are ready again."
+    assert told[1].startswith("1 set of mail actions is under way anyway")
+
+
+def test_a_mail_with_dead_mail_actions_is_among_the_dead_until_they_are_discarded(config, capsys, tmp_path):
+    asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
+
+    def dead(command):
+        assert run([*command, "-c", config]) == 0
+        return capsys.readouterr().out
+
+    assert "rule 2 then dead" in dead(["messages", "list", "--dead"])
+    assert "1 + 1 actions" in dead(["mailboxes", "list"])
+    assert run(["messages", "discard-actions", "AAMk2", "--reason", "moved by hand", "-c", config]) == 0
+    assert capsys.readouterr().out == "1 set of mail actions is discarded.\n"
+    assert "rule 2 then" not in dead(["messages", "list", "--dead"])
+    assert "actions" not in dead(["mailboxes", "list"])
+    assert "moved by hand" in dead(["messages", "show", "AAMk2"])
 
 
 @pytest.mark.parametrize("command", [["retry"], ["discard", "--reason", "a test"]])
@@ -207,6 +233,27 @@ def test_of_a_pruned_message_is_shown_how_it_ended_and_why_no_more(pruned, capsy
 def test_what_cannot_be_done_with_a_pruned_message_is_said(pruned, capsys, command, words):
     assert run([*command, "-c", pruned]) != 0
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, config, capsys, monkeypatch):
+    async def handled():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        mails = (Message(id=f"B{n}", mailbox="a@b.example", folder="Inbox", received_at=AT) for n in range(3))
+        await journal.commit_page(PageCommit(folder.key, [NewMessage(each) for each in mails], "link", "round", AT))
+        await journal.close()
+
+    class Rests(SystemClock):
+        async def sleep(self, seconds):
+            rests.append(seconds)
+
+    rests = []
+    asyncio.run(handled())
+    monkeypatch.setattr("postroom.pipeline.pruning.STEP", 1)
+    monkeypatch.setattr("postroom.cli.journal.SystemClock", Rests)
+    assert run(["journal", "prune", "--older-than", "0s", "-c", config]) == 0
+    assert len(rests) == 3
+    assert all(rest > 0 for rest in rests)
 
 
 def test_a_period_that_is_none_is_refused(config, capsys):

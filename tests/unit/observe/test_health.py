@@ -114,6 +114,16 @@ def test_a_snapshot_is_json_and_holds_no_secret(health):
     assert "s3cr3t" not in json.dumps(health.snapshot())
 
 
+@pytest.mark.parametrize(
+    ("dead", "words"), [(0, []), (1, ["1 dead set of mail actions"]), (3, ["3 dead sets of mail actions"])]
+)
+def test_dead_mail_actions_are_noticed_like_dead_letters(health, dead, words):
+    health.counts = {"deliveries.dead": 0, "actions.dead": dead}
+    notices = health.snapshot()["notices"]
+    assert [(notice["what"], notice["count"]) for notice in notices] == [(each, dead) for each in words]
+    assert all("postroom messages retry-actions" in notice["what_to_do"] for notice in notices)
+
+
 @pytest.mark.parametrize(("dead", "words"), [(0, []), (1, ["1 dead letter"]), (3, ["3 dead letters"])])
 def test_dead_letters_are_noticed_without_making_the_daemon_ill(health, dead, words):
     health.counts = {"deliveries.dead": dead}

@@ -32,11 +32,12 @@ def test_freshness_problems_and_dead_letters_are_read_at_the_scrape(health, cloc
     metrics = Metrics(health, clock)
     health.watch({("a@b.example", "Inbox"): 90.0})
     health.problem("journal", "x", {})
-    health.counts = {"deliveries.dead": 4, "deliveries.ready": 2, "deliveries.running": 1}
+    health.counts = {"deliveries.dead": 4, "deliveries.ready": 2, "deliveries.running": 1, "actions.dead": 5}
     clock.seconds = 12
     assert value(metrics, "postroom_mailbox_freshness_seconds", mailbox="a@b.example", folder="Inbox") == 12
     assert value(metrics, "postroom_problems") == 1
     assert value(metrics, "postroom_dead_letters") == 4
+    assert value(metrics, "postroom_dead_actions") == 5
     assert value(metrics, "postroom_deliveries_waiting") == 3
 
 

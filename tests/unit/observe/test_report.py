@@ -123,6 +123,14 @@ def test_the_line_of_a_dead_letter_says_what_to_do_about_it(desk, lines):
     assert lines()[1]["remedy"] == "Mend the cause, then `postroom deliveries retry 10`."
 
 
+def test_the_line_of_dead_mail_actions_says_what_to_do_about_them(desk, lines):
+    action = {"mailbox": "a@b.example", "graph_id": "AAk", "origin": "rule r then"}
+    desk.report.event("action", state="ready", error="HTTP 503", **action)
+    desk.report.event("action", state="dead", error="no such folder", **action)
+    assert "remedy" not in lines()[0]
+    assert "`postroom messages retry-actions AAk`" in lines()[1]["remedy"]
+
+
 def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):
     for _ in range(3):
         desk.report.event("delivery", state="done", **DELIVERY)
