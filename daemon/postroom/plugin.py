@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,8 +114,12 @@ class Attachment:
     source: AttachmentSource
     kind: Literal["file", "item"] = "file"
 
-    def stream(self) -> AsyncIterator[bytes]:
-        """Yield the content in pieces."""
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """Yield the content in pieces.
+
+        Until it is read to its end or closed it keeps one of the few requests that the mailbox may have in flight:
+        close what is left early with `contextlib.aclosing`. What is open when the attempt ends is closed then.
+        """
         return self.source.attachment_content(self.id)
 
     async def read(self) -> bytes:
@@ -129,14 +133,15 @@ class Attachment:
         the result; when other content is, `name (2)` and so on is used. So a repeat makes no second copy. Raises
         OSError when it cannot be written.
         """
-        saved = await save_once(directory, name or self.name, self.stream())
+        async with aclosing(self.stream()) as pieces:
+            saved = await save_once(directory, name or self.name, pieces)
         return saved.path
 
 
 class AttachmentSource(Protocol):
     """Where an attachment's content comes from."""
 
-    def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
+    def attachment_content(self, attachment_id: str) -> AsyncGenerator[bytes, None]:
         """Yield the content in pieces."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from postroom.errors import Refused, Unavailable
 from postroom.graph.budget import Priority
@@ -36,12 +37,13 @@ class Attachments:
             found = [await self._one(message_id, each.id) for each in ids]
         return tuple(file_info(each) for each in found if each.id)
 
-    async def content(self, message_id: str, attachment_id: str) -> AsyncIterator[bytes]:
+    async def content(self, message_id: str, attachment_id: str) -> AsyncGenerator[bytes, None]:
         """Yield raw content: the file's bytes, or MIME for a mail in a mail; a link has none (405)."""
         url = self._urls.attachment_content(message_id, attachment_id)
         call = self._call(url, f"reading an attachment in {self._mailbox}", accept="*/*")
-        async for piece in self._client.stream(call):
-            yield piece
+        async with aclosing(self._client.stream(call)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _pages(self, message_id: str, select: str) -> list[WireAttachment]:
         doing = f"listing attachments in {self._mailbox}"

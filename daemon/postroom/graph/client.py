@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -107,7 +107,7 @@ class GraphClient:
 
         return await self._persist(call, attempt)
 
-    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+    async def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Yield the answer in pieces of at most 64 KiB; tried again only until the first piece has come.
 
         A slot of the mailbox's budget is taken until the iterator is used up or closed, or the time limit for streams

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -133,8 +134,9 @@ class MailboxMail:
     async def attachment_content(self, message_id: str, attachment_id: str) -> AsyncIterator[bytes]:
         """Yield an attachment's raw content."""
         try:
-            async for piece in self._files.content(message_id, attachment_id):
-                yield piece
+            async with aclosing(self._files.content(message_id, attachment_id)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except NotFound as error:
             raise self._item_error(error) from error
 
@@ -143,8 +145,9 @@ class MailboxMail:
         headers = {**_PREFER, "Accept": "*/*"}
         call = self._read(self._urls.mime(message_id), "a message as MIME", headers)
         try:
-            async for piece in self._client.stream(call):
-                yield piece
+            async with aclosing(self._client.stream(call)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except NotFound as error:
             raise self._item_error(error) from error
 

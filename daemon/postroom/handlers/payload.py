@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Sequence
+from contextlib import aclosing
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -88,10 +89,11 @@ async def _content(file: Attachment, room: int) -> bytes | None:
     if file.size > room:
         return None
     content = bytearray()
-    async for piece in file.stream():
-        content += piece
-        if len(content) > room:
-            return None
+    async with aclosing(file.stream()) as pieces:
+        async for piece in pieces:
+            content += piece
+            if len(content) > room:
+                return None
     return bytes(content)
 
 

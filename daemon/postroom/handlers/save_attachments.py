@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -127,18 +128,21 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
         return Reject(f"The attachment {safe_name(file.name)!r} is larger than {self._limit()} (option max_size).")
 
     async def _save(self, file: Attachment, directory: Path) -> Saved:
-        pieces = _at_most(file.stream(), self.options.max_size)
-        name = file.name
         try:
-            if file.kind == "item":
-                first = await anext(pieces, b"")
-                name, pieces = f"{name}{_item_suffix(first)}", _joined(first, pieces)
-            return await save_once(directory, name, pieces)
+            async with aclosing(file.stream()) as content:
+                return await self._save_content(file, content, directory)
         except OSError as error:
             raise TemporaryError(
                 f"Cannot write to {self.options.directory}: {error.strerror or type(error).__name__}.",
                 remedy="Check that the disk has room and that the daemon's user may write there.",
             ) from error
+
+    async def _save_content(self, file: Attachment, content: AsyncGenerator[bytes, None], directory: Path) -> Saved:
+        name, pieces = file.name, _at_most(content, self.options.max_size)
+        if file.kind == "item":
+            first = await anext(pieces, b"")
+            name, pieces = f"{name}{_item_suffix(first)}", _joined(first, pieces)
+        return await save_once(directory, name, pieces)
 
 
 def _summary(saved: list[Saved], large: int) -> Outcome:

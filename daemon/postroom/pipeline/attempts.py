@@ -68,6 +68,7 @@ class Attempts:
         self._queue: deque[Attempt] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def __bool__(self) -> bool:
@@ -111,6 +112,7 @@ class Attempts:
             attempt.given_up = True
             attempt.handler.strand(attempt.delivery.id, 1)
             task.cancel()
+            self._close(attempt)
             reason = f"TimedOut: no answer within {attempt.handler.timeout:g} s, and it cannot be stopped"
             self._finish(attempt, Retry(reason))
 
@@ -169,6 +171,8 @@ class Attempts:
         reach("handler.ended")
         if not attempt.given_up:
             self._finish(attempt, outcome)
+        if attempt.context is not None and (lent := attempt.context.end()) is not None:
+            await lent.close()
 
     def _end(self, attempt: Attempt, error: BaseException | None = None) -> None:
         """Give an attempt's place back, and see to it that it is settled."""
@@ -178,6 +182,13 @@ class Attempts:
             attempt.handler.strand(attempt.delivery.id, -1)
         if not attempt.is_settled:
             self._finish(attempt, None if error is None else crashed(error))
+
+    def _close(self, attempt: Attempt) -> None:
+        """Close what an attempt reads that was given up and goes on."""
+        if attempt.context is not None and (lent := attempt.context.end()) is not None:
+            closing = asyncio.create_task(lent.close(), context=Context())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _handle(self, attempt: Attempt) -> Awaitable[Outcome]:
         desk, delivery = attempt.desk, attempt.delivery

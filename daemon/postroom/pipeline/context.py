@@ -7,7 +7,7 @@ import fnmatch
 import json
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 from postroom.model import Body, Delivery
 from postroom.pipeline.excuses import is_of_mailbox
+from postroom.pipeline.streams import Streams
 from postroom.plugin import Attachment, Log, Once, State
 from postroom.ports import Clock, Journal, Mail
 
@@ -36,6 +37,9 @@ class HandlerState:
         await self._journal.state_set(self._handler, key, json.dumps(value))
 
 
+_OVER = Streams(nullcontext, is_over=True)
+"""What an attempt that has ended lends: nothing."""
+
 _UNANSWERED = asyncio.CancelledError()
 """What the end of an attempt is to a request that has no answer yet; never raised."""
 
@@ -48,9 +52,13 @@ class AttemptContext:
 
     Attributes:
         trouble: Why the mailbox could not be asked the last time the handler wanted it to be; None while it could.
+        was_answered: The mailbox has answered the handler the last time it was asked.
+        streams: What it reads piece by piece, once it does.
     """
 
     trouble: BaseException | None = None
+    was_answered: bool = False
+    streams: Streams | None = None
 
     def __init__(
         self,
@@ -92,6 +100,11 @@ class AttemptContext:
         """Return the time (aware, UTC)."""
         return self._clock.now()
 
+    def end(self) -> Streams | None:
+        """Lend no stream any more, and return what is to be closed, if any was lent."""
+        lent, self.streams = self.streams, _OVER
+        return lent
+
     async def body(self, kind: Literal["text", "html"] = "text") -> Body:
         """Fetch the mail's text."""
         with self._asking():
@@ -112,7 +125,7 @@ class AttemptContext:
             if fnmatch.fnmatchcase(info.name.lower(), pattern.lower()):
                 yield Attachment(info.id, info.name, info.content_type, info.size, info.is_inline, self, info.kind)
 
-    def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
+    def attachment_content(self, attachment_id: str) -> AsyncGenerator[bytes, None]:
         """Yield an attachment's content in pieces."""
         return self._pieces(self._mail.attachment_content(self._delivery.message.id, attachment_id))
 
@@ -124,34 +137,31 @@ class AttemptContext:
             path = Path(directory.name) / "message.eml"
             file = await asyncio.to_thread(path.open, "wb")
             try:
-                async for piece in self._pieces(self._mail.mime(self._delivery.message.id)):
-                    await asyncio.to_thread(file.write, piece)
+                async with aclosing(self._pieces(self._mail.mime(self._delivery.message.id))) as pieces:
+                    async for piece in pieces:
+                        await asyncio.to_thread(file.write, piece)
             finally:
                 await asyncio.to_thread(file.close)
             yield path
         finally:
             await asyncio.to_thread(directory.cleanup)
 
-    async def _pieces(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    def _pieces(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Hand a stream on; what the handler does between two pieces is its own business."""
-        async with aclosing(cast("AsyncGenerator[bytes]", stream)):
-            while True:
-                with self._asking():
-                    piece = await anext(stream, None)
-                if piece is None:
-                    return
-                yield piece
+        if self.streams is None:
+            self.streams = Streams(self._asking)
+        return self.streams.lend(cast("AsyncGenerator[bytes, None]", stream))
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Remember whether the mailbox could be asked; until it answers, it could not: an attempt may be given up."""
-        self.trouble = _UNANSWERED
+        self.trouble, self.was_answered = _UNANSWERED, False
         try:
             yield
         except BaseException as error:
             self.trouble = error if is_of_mailbox(error) else None
             raise
-        self.trouble = None
+        self.trouble, self.was_answered = None, True
 
     def once(self, key: str) -> Once:
         """Tell whether an effect is still to be made for this delivery, and record it."""

@@ -6,7 +6,7 @@ It is cut off as `kill -9` would do it: what it waits for never comes, so that n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -123,7 +123,7 @@ class _CrashingSource:
         self._file = file
         self._reach = reach
 
-    async def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:
+    async def attachment_content(self, attachment_id: str) -> AsyncGenerator[bytes, None]:
         await self._reach(f"content of {self._file.name!r}")
         async for piece in self._file.source.attachment_content(attachment_id):
             yield piece

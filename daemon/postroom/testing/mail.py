@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import mimetypes
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime
 from hashlib import sha256
@@ -62,7 +62,7 @@ class _InMemory:
     def __init__(self, content: bytes) -> None:
         self.content = content
 
-    async def attachment_content(self, attachment_id: str) -> AsyncIterator[bytes]:  # noqa: ARG002 - there is one only
+    async def attachment_content(self, attachment_id: str) -> AsyncGenerator[bytes, None]:  # noqa: ARG002 - there is one only
         for start in range(0, len(self.content), PIECE):
             yield self.content[start : start + PIECE]
 

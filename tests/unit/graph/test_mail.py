@@ -221,3 +221,14 @@ async def test_what_is_read_of_one_message_is_held_to_the_lower_limit(graph, mak
             await reading
         assert caught.value.code == "MessageTooLarge"
         assert "xxx" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", ["attachment_content", "mime"])
+async def test_what_is_left_early_gives_its_slot_back_before_anything_else_happens(graph, mail, client, kit, read):
+    graph.default = kit.raw(bytes(300_000))
+    stream = mail.mime("M1") if read == "mime" else mail.attachment_content("M1", "A1")
+    await anext(stream)
+    budget = client.budgets.of(mail.address)
+    assert budget._running == 1
+    await stream.aclose()
+    assert budget._running == 0

@@ -1,8 +1,11 @@
+import errno
 import re
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
+from postroom.handlers import payload
 from postroom.handlers.save_attachments import MOST_LINES, SaveAttachments, SaveAttachmentsOptions
 from postroom.plugin import Done, HandlerError, Reject, Skip, TemporaryError
 from postroom.testing import FakeContext, make_attachment, make_message, run_handler
@@ -193,3 +196,61 @@ async def test_an_error_never_quotes_the_mail(tmp_path):
     with pytest.raises(TemporaryError, match=r"Cannot write to .*/\{subject\}: ") as caught:
         await run_handler(SaveAttachments, {"directory": tmp_path / "{subject}"}, context=context)
     assert "Doe" not in str(caught.value)
+
+
+class Counting:
+    """The content of attachments, counting the streams that are open; they are kept, so that nothing tidies up."""
+
+    def __init__(self):
+        self.open = 0
+        self.kept = []
+
+    def attachment_content(self, attachment_id):
+        stream = self._content()
+        self.kept.append(stream)
+        return stream
+
+    async def _content(self):
+        self.open += 1
+        try:
+            for _ in range(3):
+                yield bytes(1000)
+        finally:
+            self.open -= 1
+
+
+@pytest.mark.parametrize("kind", ["file", "item"])
+async def test_a_full_disk_leaves_no_content_half_read(tmp_path, monkeypatch, kind):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = Counting()
+    monkeypatch.setattr("postroom.files._Draft.write", full)
+    with pytest.raises(TemporaryError):
+        await save(tmp_path, replace(make_attachment("a.pdf", "x", kind=kind), source=source))
+    assert (len(source.kept), source.open) == (1, 0)
+
+
+async def test_one_that_turns_out_too_large_is_not_left_half_read(tmp_path):
+    source = Counting()
+    file = replace(make_attachment("a.pdf", "x"), source=source)
+    assert isinstance(await save(tmp_path, file, max_size=1500), Reject)
+    assert (len(source.kept), source.open) == (1, 0)
+
+
+async def test_an_attachment_that_cannot_be_saved_is_not_left_half_read(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = Counting()
+    monkeypatch.setattr("postroom.files._Draft.write", full)
+    with pytest.raises(OSError, match="No space"):
+        await replace(make_attachment("a.pdf", "x"), source=source).save_to(tmp_path)
+    assert (len(source.kept), source.open) == (1, 0)
+
+
+async def test_a_webhook_leaves_nothing_half_read_that_does_not_fit():
+    source = Counting()
+    files = [replace(make_attachment("a.pdf", "x"), source=source)]
+    found = await payload.parts(FakeContext(files=files), {"attachments"}, 0, 1500)
+    assert (found["attachments"][0]["content"], source.open) == (None, 0)
