@@ -25,6 +25,8 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "recovery.committed": "what was running is ready again, as suspects",
         "adoption.written": "the watched folders are in the journal, and not committed",
         "adoption.committed": "the watched folders are in the journal",
+        "hastening.written": "what waits too long by the present clock waits less, and that is not committed",
+        "hastening.committed": "what waits too long by the present clock waits less",
         # A page
         "page.fetched": "a page has come from Graph",
         "page.examined": "it is known which rules apply to a page's messages, and nothing of it is stored",

@@ -36,6 +36,18 @@ def test_each_commit_has_a_point_before_it_and_one_after_it():
     assert {f"{commit}.{when}" for commit in commits for when in ("written", "committed")} <= set(POINTS)
 
 
+def test_each_method_of_the_journal_that_writes_has_a_point_after_its_commit():
+    (journal,) = (
+        node
+        for node in ast.parse((SOURCE / "journal" / "store.py").read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == "SqlJournal"
+    )
+    methods = {ast.unparse(each) for each in journal.body if isinstance(each, ast.AsyncFunctionDef)}
+    writing = {each for each in methods if "self.database.write(" in each}
+    assert len(writing) > 10
+    assert [each for each in writing if ".committed')" not in each] == []
+
+
 @pytest.mark.parametrize(("text", "survived"), [("page.written", 0), ("page.written:3", 2), ("turn.written", 9)])
 def test_the_process_ends_when_it_comes_to_the_point_for_the_nth_time(text, survived):
     code = (

@@ -149,7 +149,9 @@ class SqlJournal:
 
     async def hasten(self, now: datetime, by: timedelta, latest: datetime) -> int:
         """See `ports.Journal.hasten`."""
-        return await self.database.write(upkeep.hasten, now, by, latest)
+        count = await self.database.write(upkeep.hasten, now, by, latest)
+        reach("hastening.committed")
+        return count
 
     async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
         """See `ports.Journal.claim_actions`."""

@@ -61,7 +61,9 @@ _NEXT_DUE: Final = select(
 def hasten(connection: Connection, now: datetime, by: timedelta, latest: datetime) -> int:
     """See `ports.Journal.hasten`."""
     shift, beyond = by // MICROSECOND, micros(now) if by else micros(latest)
-    return sum(_hasten(connection, table, shift, beyond, micros(latest)) for table in (deliveries, actions))
+    count = sum(_hasten(connection, table, shift, beyond, micros(latest)) for table in (deliveries, actions))
+    reach("hastening.written")
+    return count
 
 
 def _hasten(connection: Connection, table: Table, shift: int, beyond: int, latest: int) -> int:

@@ -15,13 +15,8 @@ from itertools import chain
 from postroom.errors import AuthError, GraphError, JournalError
 from postroom.model import RetentionPolicy
 from postroom.pipeline.limits import within
+from postroom.pipeline.pruning import prune
 from postroom.ports import Clock, Forgettable, Journal, Mail, Report
-
-STEP = 200
-"""Messages in one transaction, some milliseconds each: live mail waits no longer than that."""
-
-REST = 3.0
-"""A transaction is followed by so many times its own length in which the journal is free for others."""
 
 ASKED = 300
 """Messages asked after in one run: with a run a minute 432,000 a day, a third of what one mailbox is allowed."""
@@ -83,15 +78,10 @@ class Retention:
         self._sweeping += 1
         if self._sweeping % RUNS_TO_SWEEP == 0:
             self._pruned_to = 0
-        while True:
-            began = self._clock.monotonic()
-            pruned = await self._journal.prune(before, self._pruned_to, STEP)
-            if pruned.count:
-                self._report.event("pruned", messages=pruned.count)
-            self._pruned_to = pruned.upto
-            if not pruned.more or self._clock.monotonic() >= until:
-                return
-            await self._clock.sleep(REST * (self._clock.monotonic() - began))
+        async for step in prune(self._journal, before, self._pruned_to, clock=self._clock, until=until):
+            if step.count:
+                self._report.event("pruned", messages=step.count)
+            self._pruned_to = step.upto
 
     async def _forget(self) -> None:
         """Go on where the last run ended."""

@@ -9,6 +9,7 @@ import pytest
 
 from postroom.cli.main import run
 from postroom.cli.messages import _words
+from postroom.clock import SystemClock
 from postroom.journal import open_journal
 from postroom.model import Categorise, DeliveryState, MarkRead, Message, MoveTo
 from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit
@@ -233,6 +234,27 @@ def test_of_a_pruned_message_is_shown_how_it_ended_and_why_no_more(pruned, capsy
 def test_what_cannot_be_done_with_a_pruned_message_is_said(pruned, capsys, command, words):
     assert run([*command, "-c", pruned]) != 0
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, config, capsys, monkeypatch):
+    async def handled():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        mails = (Message(id=f"B{n}", mailbox="a@b.example", folder="Inbox", received_at=AT) for n in range(3))
+        await journal.commit_page(PageCommit(folder.key, [NewMessage(each) for each in mails], "link", "round", AT))
+        await journal.close()
+
+    class Rests(SystemClock):
+        async def sleep(self, seconds):
+            rests.append(seconds)
+
+    rests = []
+    asyncio.run(handled())
+    monkeypatch.setattr("postroom.pipeline.pruning.STEP", 1)
+    monkeypatch.setattr("postroom.cli.journal.SystemClock", Rests)
+    assert run(["journal", "prune", "--older-than", "0s", "-c", config]) == 0
+    assert len(rests) == 3
+    assert all(rest > 0 for rest in rests)
 
 
 def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, config, capsys, monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 from postroom.errors import JournalError, Unavailable
 from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState, RetentionPolicy, Settlement, Verdict
-from postroom.pipeline import retention
-from postroom.pipeline.retention import Retention, interval
+from postroom.pipeline.pruning import STEP
+from postroom.pipeline.retention import RUNS_TO_SWEEP, Retention, interval
 from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit
 from postroom.testing import ManualClock, make_message
 from support.pipeline import MAILBOX, FailingJournal, Notes, ScriptedMail
@@ -79,10 +79,10 @@ async def test_details_go_when_their_time_is_up_and_not_before(keeper, handled, 
 
 
 async def test_many_mails_are_pruned_in_steps_that_leave_the_journal_to_others(keeper, handled, clock, journal):
-    await handled(2 * retention.STEP + 1)
+    await handled(2 * STEP + 1)
     await clock.advance(31 * DAY)
     await keeper.run()
-    assert pruned(keeper) == 2 * retention.STEP + 1
+    assert pruned(keeper) == 2 * STEP + 1
     assert journal.calls["prune"] == 3
 
 
@@ -96,7 +96,7 @@ async def test_what_was_not_settled_the_first_time_is_looked_at_again_later(keep
     done = Settlement(open_one, Verdict(DeliveryState.DONE), clock.now(), clock.now())
     await journal.turn([done], {}, clock.now(), lambda _: [])
     await clock.advance(31 * DAY)
-    for _ in range(retention.RUNS_TO_SWEEP):
+    for _ in range(RUNS_TO_SWEEP):
         await keeper.run()
     assert pruned(keeper) == 1
 
