@@ -112,14 +112,9 @@ class Actor:
     async def _carry_out(self, desk: Desk, task: ActionTask) -> None:
         reach("action.starting")
         try:
-            result = await self._result(desk, task)
-        except asyncio.CancelledError as error:
-            result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
-        except Exception as error:  # noqa: BLE001 - a defect here must not leave the action claimed for ever
-            result = self._failed(task, crashed(error).reason)
-        if result.state == "dead" and _sends(task.actions):
-            result = await self._without_drafts(desk, result)
-        desk.end()
+            result = await self._settled(desk, task)
+        finally:
+            desk.end()
         self._finished.append(result)
         reach("action.in_hand")
         self.wake.set()
@@ -134,6 +129,16 @@ class Actor:
             error=result.error,
             forgiven=not result.counted,
         )
+
+    async def _settled(self, desk: Desk, task: ActionTask) -> ActionResult:
+        """Return how it went, whatever happens: an action must not be left claimed for ever."""
+        try:
+            result = await self._result(desk, task)
+        except asyncio.CancelledError as error:
+            result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
+        except Exception as error:  # noqa: BLE001 - a defect here is a failed try
+            result = self._failed(task, crashed(error).reason)
+        return await self._without_drafts(desk, result) if result.state == "dead" and _sends(task.actions) else result
 
     async def _result(self, desk: Desk, task: ActionTask) -> ActionResult:
         mail = desk.mails.get(task.mailbox)
@@ -182,9 +187,10 @@ class Actor:
         try:
             async with asyncio.timeout(LIMIT):
                 await self._courier.give_up(result.task, desk.mails[result.task.mailbox])
-        except (PostroomError, TimeoutError, KeyError):
-            left = " A draft of it may be left in Drafts: delete it there, or `postroom messages retry-actions`."
-            return replace(result, error=result.error + left)
+        except asyncio.CancelledError as error:
+            return self._given_back(result.task) if is_being_cancelled() else _with_draft(result, error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the action is dead, and the operator reads why
+            return _with_draft(result, error)
         return result
 
     def _failed(self, task: ActionTask, error: str, at_least: float = 0.0) -> ActionResult:
@@ -198,6 +204,14 @@ class Actor:
     def _given_back(self, task: ActionTask) -> ActionResult:
         now = self._clock.now()
         return ActionResult(task, "ready", now, due_at=now)
+
+
+def _with_draft(result: ActionResult, error: BaseException) -> ActionResult:
+    """Say that a draft may be left, and of what nobody foresaw where it came from."""
+    left = " A draft of it may be left in Drafts: delete it there, or `postroom messages retry-actions`."
+    foreseen = isinstance(error, PostroomError | TimeoutError | KeyError)
+    why = "" if foreseen else f" {crashed(error).reason}"
+    return replace(result, error=(result.error + left + why)[:LONGEST_NOTE])
 
 
 def _sends(actions: Sequence[MailAction]) -> bool:

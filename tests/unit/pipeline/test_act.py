@@ -348,3 +348,47 @@ async def test_a_dead_action_leaves_no_draft_or_says_that_one_may_be_left(
 
     assert bool(mail.drafts.items) is not discards
     assert ("may be left in Drafts" in (await read(journal))[0]["error"]) is not discards
+
+
+@pytest.mark.parametrize("trouble", [ValueError("defect"), asyncio.CancelledError()])
+async def test_a_defect_in_deleting_the_draft_of_a_dead_action_leaves_it_dead_and_the_desk_free(
+    acting, *, journal, folder, clock, mail, trouble
+):
+    mail.drafts = MemoryDrafts()
+    [message] = await ask(journal, folder, clock, MatchedRule("all", (), (Reply("Hello"),)))
+    mail.messages[message.id].append(message)
+    mail.drafts.before["send"].append(Forbidden("No.", status=403, code="ErrorAccessDenied"))
+    mail.drafts.before["discard"].extend([None, trouble])
+    mail.drafts.before["find"].extend([None, None, trouble])
+
+    async with acting() as actor:
+        await settled(journal, 1, "dead")
+        assert actor.desk.idle.is_set()
+
+    assert "may be left in Drafts" in (await read(journal))[0]["error"]
+
+
+async def test_a_stop_while_the_draft_of_a_dead_action_is_deleted_leaves_it_to_the_next_start(
+    acting, *, journal, folder, clock, mail
+):
+    mail.drafts = MemoryDrafts()
+    [message] = await ask(journal, folder, clock, MatchedRule("all", (), (Reply("Hello"),)))
+    mail.messages[message.id].append(message)
+    mail.drafts.before["send"].extend([KeyError("defect")] * POLICY.attempts)
+    reached = asyncio.Event()
+
+    async def hang(task, mail):
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with acting() as actor:
+        actor._courier.give_up = hang
+        for number in range(1, POLICY.attempts + 1):
+            await until(lambda number=number: mail.drafts.calls.count("send") == number)
+            if number < POLICY.attempts:
+                await settled(journal, 1, "ready")
+            await clock.advance(POLICY.longest)
+            actor.wake.set()
+        await reached.wait()
+
+    assert [row["state"] for row in await read(journal)] == ["ready"]
