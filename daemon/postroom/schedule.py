@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,22 @@ GUARD = 5.0
 
 LIMIT = 300.0
 """Seconds that one run of a job may take, unless it is given longer."""
+
+_SKIPPED = 'Execution of job "%s" skipped: maximum number of running '
+"""How APScheduler 3 begins to say that the last run of a job still goes on."""
+
+_NEVER_BEGUN = "Error running job %s"
+"""What it says of a run that was cut off before its first step; of any other it tells its listeners."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a line of APScheduler is one.
+
+    A job that is due while it runs waits, and a stop keeps one from beginning: both are as they should be.
+    """
+    if record.msg == _NEVER_BEGUN and record.exc_info and record.exc_info[0] is asyncio.CancelledError:
+        return False
+    return not str(record.msg).startswith(_SKIPPED)
 
 
 class Schedule:
@@ -40,6 +57,9 @@ class Schedule:
         self._well = well
         self._failing: set[str] = set()
         self._guard: asyncio.TimerHandle | None = None
+        self._is_stopped = False
+        for name in ("apscheduler.scheduler", "apscheduler.executors.default"):
+            logging.getLogger(name).addFilter(_is_news)
         self._scheduler.add_listener(self._tell, EVENT_JOB_ERROR)
 
     def every(
@@ -58,8 +78,13 @@ class Schedule:
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
 
         async def run() -> None:
-            async with asyncio.timeout(limit):
-                await job()
+            try:
+                async with asyncio.timeout(limit):
+                    await job()
+            except asyncio.CancelledError:
+                if not self._is_stopped:
+                    raise
+                return  # what we cut off has not failed
             if name in self._failing:
                 self._failing.discard(name)
                 if self._well is not None:
@@ -75,7 +100,8 @@ class Schedule:
         self._look_at_the_clock()
 
     def stop(self) -> None:
-        """Start no more jobs."""
+        """Start no more jobs, and cut off those that run."""
+        self._is_stopped = True
         if self._guard is not None:
             self._guard.cancel()
         if self._scheduler.running:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED
 
 from postroom.schedule import Schedule
 
@@ -88,6 +90,85 @@ async def test_a_job_never_runs_beside_itself(schedule, caplog):
     release.set()
 
     assert most == 1
+
+
+async def test_that_a_job_is_due_while_it_runs_is_no_news(schedule, caplog):
+    release, skipped = asyncio.Event(), asyncio.Event()
+    schedule._scheduler.add_listener(lambda event: skipped.set(), EVENT_JOB_MAX_INSTANCES)
+    schedule.every(0.01, "slow", release.wait)
+    schedule.start()
+    async with asyncio.timeout(5):
+        await skipped.wait()
+    release.set()
+
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_what_else_the_library_warns_of_is_heard(schedule, caplog):
+    logging.getLogger("apscheduler.scheduler").warning("Something else.")
+
+    assert [record.getMessage() for record in caplog.records] == ["Something else."]
+
+
+async def test_a_job_that_a_stop_cuts_off_has_not_failed(caplog):
+    failures: list[tuple[str, BaseException]] = []
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def job():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    schedule = Schedule(lambda *told: failures.append(told))
+    schedule.every(0.01, "job", job)
+    schedule.start()
+    async with asyncio.timeout(5):
+        await started.wait()
+        schedule.stop()
+        await ended.wait()
+        for _ in range(20):  # the library tells its listeners a few steps later
+            await asyncio.sleep(0)
+
+    assert failures == []
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_job_that_a_stop_keeps_from_beginning_has_not_failed(caplog):
+    schedule = Schedule()
+    schedule.every(3600, "job", counting()[0], at_once=True)
+    submitted = asyncio.Event()
+
+    def stop(_):
+        for run in schedule._scheduler._executors["default"]._pending_futures:
+            run.cancel()
+        schedule.stop()
+        submitted.set()
+
+    schedule._scheduler.add_listener(stop, EVENT_JOB_SUBMITTED)
+    schedule.start()
+    async with asyncio.timeout(5):
+        await submitted.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_job_that_is_cut_off_by_somebody_else_has_failed(schedule):
+    failed: asyncio.Queue[tuple[str, BaseException]] = asyncio.Queue()
+    schedule._failed = lambda *told: failed.put_nowait(told)
+
+    async def job():
+        raise asyncio.CancelledError
+
+    schedule.every(0.01, "job", job)
+    schedule.start()
+    async with asyncio.timeout(5):
+        name, error = await failed.get()
+
+    assert (name, type(error)) == ("job", asyncio.CancelledError)
 
 
 async def test_a_job_that_fails_is_told_of_and_runs_again(caplog):
