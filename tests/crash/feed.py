@@ -21,6 +21,9 @@ ARCHIVE = "archive@contoso.example"
 
 VANISHING = 50
 
+OUTAGE_MAILS = 8
+"""More than the five that open a breaker."""
+
 SMALL_PRINT = {"replay": 0.03, "duplicate": 0.05, "empty_page": 0.05, "partial": 0.1, "noise": 0.05}
 """What change tracking does by the way in a tenant that is not calm."""
 
@@ -39,7 +42,11 @@ retention: {{snapshots: 40s, ids: {ids}}}
 sending: {{per_conversation: 100000/d, per_mailbox: 100000/d, patience: 1s}}
 handlers:
   ledger: {{use: "{handlers}:Ledger", with: {{file: ledger}}, retry: {{attempts: 100}}}}
-  flaky: {{use: "{handlers}:Flaky", with: {{file: ledger}}, retry: {{attempts: 100}}, breaker: {{probe: 1s}}}}
+  flaky:
+    use: "{handlers}:Flaky"
+    with: {{file: ledger}}
+    retry: {{attempts: 100, first: 200ms, longest: 1s}}
+    breaker: {{probe: 1s}}
   careful: {{use: "{handlers}:Careful", with: {{file: ledger}}, retry: {{attempts: 100}}}}
 mailboxes:
   - {{address: {orders}, folders: [Inbox, Inbox/Urgent], poll: 1s, start: all, rules: [{{handle: [ledger]}}]}}
@@ -102,8 +109,13 @@ class Feed:
         for _ in range(count):
             self._deliver(life)
 
-    def _deliver(self, life: int) -> None:
-        number, draw = len(self.sent), self._chance.random()
+    def deliver_for_flaky(self, life: int) -> None:
+        """Let as many mails come for the handler that can fail as make an outage of it."""
+        for _ in range(OUTAGE_MAILS):
+            self._deliver(life, 0.3)
+
+    def _deliver(self, life: int, draw: float | None = None) -> None:
+        number, draw = len(self.sent), self._chance.random() if draw is None else draw
         subject, folder, handlers, address = f"mail {number}", "inbox", ("ledger",), ORDERS
         if draw < 0.25:
             folder = self._urgent

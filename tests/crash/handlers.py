@@ -48,7 +48,7 @@ class Flaky(Ledger):
     def handle(self, message: Message, context: Context) -> Outcome:
         if self.options.file.with_name(OUTAGE).exists():
             self.note(context, "retry")
-            return Retry("the partner is down", after=0.2)
+            return Retry("the partner is down")
         if context.attempt == 1 and zlib.crc32(context.idempotency_key.encode()) % 8 == 0:
             self.note(context, "retry")
             return Retry("not yet", after=0.2)

@@ -155,7 +155,8 @@ class Lane:
                 self.feed.park()
             case "outage":
                 self._outage.touch()
-                await asyncio.sleep(3.0)
+                self.feed.deliver_for_flaky(self.life)
+                await asyncio.sleep(4.0)
                 self._outage.unlink()
             case "vanish":
                 self.feed.vanish({run.key for run in read_ledger(self._ledger)}, self.life)

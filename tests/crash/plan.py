@@ -29,7 +29,7 @@ COUNTS = {
     "page": (1, 2, 5),
     "turn": (1, 3, 8),
     "action": (1, 4, 9),
-    "send": (1, 2, 4),
+    "send": (1, 1, 2),
 }
 """At which time a point of this kind is the end; at the first where it says nothing."""
 

@@ -12,6 +12,8 @@ from crash.plan import POWER, RANDOM
 from crash.truth import Findings
 
 MOST_REPEATS = 0.05
+"""Of all deliveries, after kills. What a power cut repeats, all since the log was last copied, is told apart."""
+
 BEGIN, END = "<!-- crash table -->", "<!-- /crash table -->"
 
 
@@ -42,6 +44,16 @@ class Result:
         """The sum of the rows."""
         rows = self.rows.values()
         return Row(*(sum(getattr(row, name) for row in rows) for name in ("kills", "under_way", "repeats", "lost")))
+
+    @property
+    def cuts(self) -> Row:
+        """What came of the power cuts."""
+        return self.rows.get(POWER, Row())
+
+    @property
+    def repeats(self) -> int:
+        """Repeats after kills."""
+        return self.total.repeats - self.cuts.repeats
 
 
 def gather(points: Iterable[str], lanes: Sequence[tuple[Sequence[Death], Findings]]) -> Result:
@@ -78,8 +90,10 @@ def verdict(result: Result, kills: int, deliveries: int) -> list[str]:
     wrong = list(result.faults[:10])
     if total.lost:
         wrong.append(f"{total.lost} lost ({result.undone} of them mails whose `then` was not carried out)")
-    if total.repeats > MOST_REPEATS * result.deliveries:
-        wrong.append(f"{total.repeats} repeats are more than {MOST_REPEATS:.0%} of {result.deliveries} deliveries")
+    if result.repeats > MOST_REPEATS * result.deliveries:
+        wrong.append(
+            f"{result.repeats} repeats after kills are more than {MOST_REPEATS:.0%} of {result.deliveries} deliveries"
+        )
     if never := [name for name, row in result.rows.items() if not row.kills]:
         wrong.append(f"nothing ended at {', '.join(never)}")
     if total.kills < kills or result.deliveries < deliveries:
@@ -108,12 +122,13 @@ def markdown(result: Result, meanings: dict[str, str]) -> str:
 def summary(result: Result) -> str:
     """Say the outcome in a sentence."""
     total = result.total
-    share = total.repeats / result.deliveries if result.deliveries else 0.0
+    share = result.repeats / result.deliveries if result.deliveries else 0.0
     return (
-        f"{total.kills} kills, {result.deliveries:,} deliveries: {total.lost} lost, {total.repeats} repeats "
-        f"({share:.1%}), each with the same key and a higher attempt, but for {result.forgotten} of which a power cut "
-        f"took the attempt out of the journal. Of {result.sent['once']} mails sent by `then`, "
-        f"{result.sent['again']} went out again after a power cut, and none after a kill."
+        f"{total.kills} kills, {result.deliveries:,} deliveries: {total.lost} lost. Kills led to {result.repeats} "
+        f"repeats ({share:.1%}), each with the same key and a higher attempt; {result.cuts.kills} power cuts to "
+        f"{result.cuts.repeats}, each with the same key, of which {result.forgotten} had lost their attempt with the "
+        f"journal's end. Of {result.sent['once']} mails sent by `then`, {result.sent['again']} went out again after a "
+        "power cut, and none after a kill."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crash.plan import POWER, RANDOM, plan
-from crash.table import Result, Row, verdict
+from crash.table import Result, Row, summary, verdict
 from crash.truth import Run, Sent, compare
 from postroom.failpoints import POINTS
 
@@ -70,6 +70,13 @@ def test_a_mail_that_a_rule_sends_goes_out_once(count, undone, faults):
 def test_a_run_that_shows_less_than_was_promised_fails_and_says_why(row, kills, deliveries, word):
     (wrong,) = verdict(Result({"page.written": row}, deliveries=20_000), kills, deliveries)
     assert word in wrong
+
+
+def test_what_a_power_cut_repeats_is_told_apart_from_what_kills_do():
+    rows = {"page.written": Row(kills=300, repeats=900), POWER: Row(kills=8, repeats=2_000)}
+    result = Result(rows, deliveries=20_000)
+    assert verdict(result, 200, 20_000) == []
+    assert "900 repeats (4.5%)" in summary(result)
 
 
 def test_a_plan_has_each_point_and_as_many_kills_as_were_asked_for():
