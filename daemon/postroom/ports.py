@@ -10,6 +10,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from postroom.model import Body, Delivery, DeliveryState, Details, MailAction, Message, Settlement
 from postroom.outgoing import Letter
 
+LOCAL_BUDGET = "LocalBudget"
+"""The code of a request that our own limits held back."""
+
 LONGEST_PARK = 3600.0
 """Seconds that a Retry-After may keep a mailbox from being tried: a mistaken one must not silence it for a day."""
 
