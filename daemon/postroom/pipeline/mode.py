@@ -24,7 +24,8 @@ class FolderMode:
     """Decides for each round how a folder is walked, and says once when that changes.
 
     Both ways are remembered where they stood: a link that delta had before its rest may be good still, and if delta
-    fails again the listing goes on where it was.
+    fails again the listing goes on where it was. A folder that is taken over in listing mode has delta tried at once:
+    what ailed it may have been mended, and if not, its failure says again what it is.
 
     Attributes:
         is_trial: Delta is being tried again, and the listing goes on in silence if it fails.
@@ -37,8 +38,9 @@ class FolderMode:
         self._report = report
         self._listing_at: WatchedFolder | None = None
         self._delta_at: WatchedFolder | None = None
-        self._resting_until = clock.monotonic() + DELTA_RETRY if folder.mode == "listing" else 0.0
-        self._since: float | None = None
+        self._resting_until = 0.0
+        self._since = clock.monotonic() if delta and folder.mode == "listing" else None
+        self._is_said = False
         self._resets: list[float] = []
         self._failures = 0
 
@@ -48,9 +50,8 @@ class FolderMode:
             return folder if self._delta else replace(folder, mode="listing", link=None, walk="full")
         if not self._delta:
             return folder
-        if self._since is None:
-            self.announce(folder, _BEFORE)
         if self._clock.monotonic() < self._resting_until:
+            self.announce(folder, _BEFORE)
             return folder
         self.is_trial = True
         self._listing_at = folder
@@ -65,7 +66,7 @@ class FolderMode:
         self._listing_at = self._delta_at = None
         if self._since is not None:
             seconds = round(self._clock.monotonic() - self._since, 1)
-            self._since = None
+            self._since, self._is_said = None, False
             self._report.event("restored", mailbox=folder.mailbox, folder=folder.name, mode="delta", seconds=seconds)
 
     def listed(self, folder: WatchedFolder, *, keep_link: bool) -> WatchedFolder:
@@ -85,6 +86,8 @@ class FolderMode:
         """Say that the folder is listed now; while it goes on nothing more is said."""
         if self._since is None:
             self._since = self._clock.monotonic()
+        if not self._is_said:
+            self._is_said = True
             self._report.event("fallback", mailbox=folder.mailbox, folder=folder.name, reason=reason, mode="listing")
 
     def forget(self) -> None:

@@ -160,7 +160,8 @@ class FolderPoller:
             if not trial:
                 self._become(before)
             raise error from None
-        self._mode.announce(self.folder, f"Delta has failed {DELTA_PATIENCE} rounds in a row, listing works. {error}")
+        often = "still fails" if trial else f"has failed {DELTA_PATIENCE} rounds in a row"
+        self._mode.announce(self.folder, f"Delta {often}, listing works. {error}")
         return result
 
     async def _restart(self, error: GraphError) -> None:

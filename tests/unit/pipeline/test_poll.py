@@ -576,25 +576,61 @@ async def test_each_change_of_mode_is_said_once_however_often_delta_is_tried_in_
     assert notes.named("restored")[0]["mode"] == "delta"
 
 
-async def test_a_folder_in_listing_mode_stays_in_it_over_a_restart_until_delta_is_due(
-    poller_of, mail, clock, stored, notes
+@pytest.mark.parametrize("error", [QuotaExceeded("Still full.", **GRAPH), Unavailable("Delta is down.", status=503)])
+async def test_a_restart_tries_delta_at_once_and_goes_on_listing_if_it_still_fails(
+    *, poller_of, mail, clock, stored, notes, error
 ):
-    mail.script(None, QuotaExceeded("Full.", **GRAPH), page(delta_link="D1"))
+    mail.script(None, QuotaExceeded("Full.", **GRAPH), error, page(delta_link="D1"))
     mail.listing = [mail_at(-30)]
     await poller_of().round()
     resting = (await stored()).link
     mail.requests.clear()
     poller = poller_of(at=await stored())
 
-    await poller.round()
+    for _ in range(2):
+        await poller.round()
 
-    assert mail.requests == [("listing", START + timedelta(minutes=-45), None)]
+    listing = ("listing", START + timedelta(minutes=-45), None)
+    assert mail.requests == [("delta", None), listing, listing]
     assert (await stored()).link == resting
-    assert len(notes.named("fallback")) == 2  # a new process says it too
+    assert [str(error) in told["reason"] for told in notes.named("fallback")] == [False, True]  # a new process says it
 
     await clock.advance(DELTA_RETRY)
     await poller.round()
     assert (await stored()).mode == "delta"
+    assert len(notes.named("restored")) == 1
+
+
+async def test_a_restart_returns_to_delta_at_once_when_it_works_again(poller_of, mail, stored, notes):
+    mail.script(None, QuotaExceeded("Full.", **GRAPH), page(delta_link="D1"))
+    mail.listing = [mail_at(-30)]
+    await poller_of().round()
+
+    await poller_of(at=await stored()).round()
+
+    assert ((await stored()).mode, (await stored()).link) == ("delta", "D1")
+    assert [name for name, _ in notes.events] == ["fallback", "restored"]
+
+
+async def test_a_folder_that_is_listed_after_a_restart_says_so_also_when_nothing_could_be_tried(
+    poller_of, mail, stored, notes
+):
+    mail.script(None, QuotaExceeded("Full.", **GRAPH), Unavailable("Down.", status=503))
+    await poller_of().round()
+    poller = poller_of(at=await stored())
+    listing_page, mail.listing_page = mail.listing_page, _down
+    with pytest.raises(Unavailable):
+        await poller.round()
+    assert len(notes.named("fallback")) == 1
+
+    mail.listing_page = listing_page
+    await poller.round()
+
+    assert len(notes.named("fallback")) == 2
+
+
+async def _down(*_):
+    raise Unavailable("Down.", status=503)
 
 
 async def test_the_mode_is_stored_also_where_the_listing_brings_nothing_after_delta_was_tried(
