@@ -52,7 +52,7 @@ class SendingLimits:
     per_correspondent: Rate = Rate(4, 3600.0)
     per_conversation: Rate = Rate(10, 86_400.0)
     per_mailbox: Rate = Rate(300, 3600.0)
-    patience: float = 30.0
+    patience: float = 900.0
 
 
 FIELDS: Final[Mapping[str, Callable[[Message], str]]] = MappingProxyType(

@@ -80,6 +80,7 @@ class ScriptedMail:
         self.listing: list[Message] = []
         self.messages: dict[str, deque[Message | BaseException | None]] = defaultdict(deque)
         self.gone: set[str] = set()
+        self.headers_of: dict[str, list[tuple[str, str]]] = {}
         self.detail: dict[str, deque[Details | BaseException]] = defaultdict(deque)
         self.acts: deque[str | BaseException | Callable[[], Any]] = deque()
         self.acted: list[tuple[str, tuple[MailAction, ...]]] = []
@@ -142,7 +143,7 @@ class ScriptedMail:
         return Body(kind, "text")
 
     async def headers(self, message_id: str) -> tuple[tuple[str, str], ...]:
-        return ()
+        return tuple(self.headers_of.get(message_id, ()))
 
     async def attachments(self, message_id: str) -> tuple[FileInfo, ...]:
         return ()

@@ -126,5 +126,5 @@ class SendingSection(Section):
     """Mails about one conversation; further answers are not sent, further forwards and mails are dead actions."""
     per_mailbox: RateText = written("300/h")
     """Mails of one mailbox; further answers are not sent, further forwards and mails wait."""
-    patience: Duration = written("30s")
-    """How long a mail that may be on its way is left alone before it is sent again."""
+    patience: Duration = written("15m")
+    """How long a mail that may be on its way is left alone before it is sent again; it is twice then if it was."""

@@ -24,7 +24,9 @@ SUMMARY = 60.0
 LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
-WARNINGS = frozenset({"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded", "send_held_back"})
+WARNINGS = frozenset(
+    {"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded", "send_held_back", "send_unknown"}
+)
 ERRORS = frozenset({"reload_failed", "unreadable"})
 
 
@@ -59,6 +61,7 @@ class Report:
             "sent": self._sent,
             "not_sent": self._not_sent,
             "send_held_back": self._held_back,
+            "send_unknown": self._send_unknown,
             "breaker": self._breaker,
             "reconciled": self._reconciled,
             "fallback": self._fallback,
@@ -231,6 +234,10 @@ class Report:
     def _held_back(self, fields: dict[str, Any]) -> None:
         self.metrics.send(fields["kind"], "held_back")
         self._say("send_held_back", fields)
+
+    def _send_unknown(self, fields: dict[str, Any]) -> None:
+        self.metrics.send(fields["kind"], "unknown")
+        self._say("send_unknown", fields)
 
     def _retry(self, fields: dict[str, Any]) -> None:
         status = fields.get("status")

@@ -25,6 +25,7 @@ _NOBODY = re.compile(
     r"mailer-daemon|postmaster|no-?_?reply|do-?_?not-?_?reply|microsoftexchange[0-9a-f]{32}|owner-.*|.*-(?:owner|request|bounces?)"
 )
 """Local parts behind which is no person (RFC 3834, section 2), with what companies write instead."""
+_MAIL_SYSTEM = re.compile(r"mailer-daemon|postmaster|microsoftexchange[0-9a-f]{32}")
 
 
 def refusal(action: Letter, message: Message, headers: Headers) -> str:
@@ -33,7 +34,7 @@ def refusal(action: Letter, message: Message, headers: Headers) -> str:
     if any(name.startswith(OURS) for name in found):
         return "the mail was itself sent by a Postroom"
     if not is_answer(action, message):
-        return ""
+        return _report(found, message)
     return _no_person(found) or _no_correspondent(action, message)
 
 
@@ -97,6 +98,28 @@ def _no_person(headers: Mapping[str, list[str]]) -> str:
     return "it is an automatic answer itself" if not _SOFTWARE.isdisjoint(headers) else ""
 
 
+def _report(headers: Mapping[str, list[str]], message: Message) -> str:
+    """Say why the mail is taken for a report that mail could not be delivered.
+
+    It may be about what we sent: forwarded to the same address it would come again, each time as a new conversation.
+    Other mail of machines is no such thing.
+    """
+    for name, is_meant, why in _SIGNS_OF_A_REPORT:
+        if any(is_meant(value) for value in headers.get(name, ())):
+            return why
+    writers = (message.sender.address, message.sent_from.address)
+    if any(_MAIL_SYSTEM.fullmatch(each.lower().partition("@")[0]) for each in writers):
+        return "it is a report of a mail system, by its sender's address"
+    return ""
+
+
+def _is_delivery_report(value: str) -> bool:
+    """Say so of ``multipart/report``, unless it says that it reports on something else (RFC 6522)."""
+    words = [word.strip('"') for word in re.split(r"[\s;=]+", value.lower())]
+    kind = words[words.index("report-type") + 1 :][:1] if "report-type" in words else []
+    return words[0] == "multipart/report" and kind in ([], ["delivery-status"])
+
+
 def _first_word(value: str) -> str:
     """Return the keyword of a structured field, without comments and parameters, in lower case."""
     return next(iter(_words(_COMMENT.sub(" ", value))), "")
@@ -121,6 +144,19 @@ def _no_correspondent(action: Letter, message: Message) -> str:
     return ""
 
 
+_NO_RETURN_PATH: Final = (
+    "return-path",
+    lambda value: value.replace(" ", "") in {"", "<>"},
+    "it is a report of a mail system, with no return path (Return-Path)",
+)
+
+_SIGNS_OF_A_REPORT: Final[tuple[tuple[str, Callable[[str], bool], str], ...]] = (
+    _NO_RETURN_PATH,
+    ("content-type", _is_delivery_report, "it is a delivery report (multipart/report)"),
+    ("x-failed-recipients", lambda _: True, "it is a delivery report (X-Failed-Recipients)"),
+    ("x-ms-exchange-message-is-ndr", lambda _: True, "it is a delivery report (X-MS-Exchange-Message-Is-Ndr)"),
+)
+
 _SIGNS: Final[tuple[tuple[str, Callable[[str], bool], str], ...]] = (
     ("auto-submitted", lambda value: _first_word(value) != "no", "the mail was written by a machine (Auto-Submitted)"),
     (
@@ -129,11 +165,7 @@ _SIGNS: Final[tuple[tuple[str, Callable[[str], bool], str], ...]] = (
         "its sender wants no automatic answer (X-Auto-Response-Suppress)",
     ),
     ("precedence", lambda value: _first_word(value) in _MASS, "it is mass mail (Precedence)"),
-    (
-        "return-path",
-        lambda value: value.replace(" ", "") in {"", "<>"},
-        "it is a report of a mail system, with no return path (Return-Path)",
-    ),
+    _NO_RETURN_PATH,
     (
         "content-type",
         lambda value: value.lower().startswith("multipart/report"),

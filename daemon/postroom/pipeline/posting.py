@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from postroom.errors import Forbidden, GraphError, NotFound, PostroomError, Refused, Unavailable
+from postroom.errors import Forbidden, GraphError, NotFound, PostroomError, Refused, Throttled, Unavailable
 from postroom.model import Forward, Message, Reply, Send
 from postroom.outgoing import Letter, SendingLimits, filled
 from postroom.pipeline.courtesy import is_answer, over, recipients, refusal
@@ -37,6 +37,11 @@ MARGIN: Final = timedelta(hours=1)
 """How much older than the mail it comes of a draft may look: clocks differ."""
 
 GONE: Final = "the message is gone"
+
+AGAIN: Final = "sent again; the first may have left too"
+"""What is said of a mail that was handed over, was still a draft after all patience, and was handed over once more."""
+
+UNKNOWN: Final = "unknown whether it left: its draft is gone, and no copy of it is in the mailbox"
 
 _NAMES: Final = {Reply: "reply", Forward: "forward", Send: "send"}
 
@@ -136,24 +141,32 @@ class Posting:
         quiet_until = (record.tried_at or record.at) + timedelta(seconds=self.limits.patience)
         if self.clock.now() < quiet_until:
             raise HeldBackError(quiet_until)
-        if draft is None:
-            return await self._sent(record, "taken as sent: its draft is gone, and no copy of it is in the mailbox")
-        return await self._send(record, draft)
+        return await (self._unknown(record) if draft is None else self._send(record, draft, AGAIN))
 
-    async def _send(self, record: SendRecord, draft: Draft) -> str:
+    async def _unknown(self, record: SendRecord) -> str:
+        """End with a draft that somebody deleted before or after it left; an answer is not worth sending twice."""
+        self.report.event("send_unknown", **self._own(), reason=UNKNOWN)
+        note = f"{self._name}: {UNKNOWN}"
+        if not isinstance(self.action, Reply):
+            raise NotSentError(f"{note}. Ask whom it was for; `postroom messages retry-actions` sends it again.")
+        await self.journal.note_send(replace(record, state="sent", note=note))
+        return note
+
+    async def _send(self, record: SendRecord, draft: Draft, how: str = "sent") -> str:
         """Remember the draft, then hand it over: from the first on, it may have been sent."""
-        record = replace(record, state="drafted", draft_id=draft.id, tried_at=self.clock.now())
-        await self.journal.note_send(record)
+        drafted = replace(record, state="drafted", draft_id=draft.id, tried_at=self.clock.now())
+        await self.journal.note_send(drafted)
         try:
             await self.mail.drafts.send(draft.id)
-        except (Forbidden, NotFound, Refused, Unavailable) as error:
-            await self._look_behind(error, record, draft)
-        return await self._sent(record, "sent")
+        except (Throttled, Forbidden, NotFound, Refused, Unavailable) as error:
+            if isinstance(error, Throttled) or error.status == 401:  # noqa: PLR2004 - HTTP: the token was refused
+                await self.journal.note_send(record)  # Graph looked at no mail: what was known before holds
+                raise
+            await self._look_behind(error, drafted, draft)
+        return await self._sent(drafted, how)
 
     async def _look_behind(self, error: GraphError, record: SendRecord, draft: Draft) -> None:
         """Raise what the error comes to, unless the mail went out all the same: by an earlier try, or unheard of."""
-        if error.status == 401:  # noqa: PLR2004 - HTTP: it is the token that was refused, not the mail
-            raise error
         now = await self.mail.drafts.look(draft.id)
         if now is not None and not now.is_draft:
             return

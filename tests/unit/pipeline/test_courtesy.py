@@ -138,6 +138,46 @@ def test_a_forward_of_a_machines_mail_is_allowed_but_not_of_a_postrooms():
     assert refusal(FORWARD, person(), [(TAG_HEADER, "1")])
 
 
+REPORTS = [
+    ("Return-Path", "<>"),
+    ("Return-Path", ""),
+    ("Content-Type", "multipart/report; report-type=delivery-status"),
+    ("Content-Type", 'Multipart/Report; boundary="x"; Report-Type="Delivery-Status"'),
+    ("Content-Type", "multipart/report; boundary=x"),
+    ("X-Failed-Recipients", "desk@contoso.example"),
+    ("X-MS-Exchange-Message-Is-Ndr", ""),
+]
+ALARM = Send(("duty@contoso.example",), "s", "t")
+
+
+@pytest.mark.parametrize("action", [FORWARD, ALARM], ids=["forward", "send"])
+@pytest.mark.parametrize("sign", REPORTS)
+def test_nothing_is_sent_because_of_a_delivery_report(action, sign):
+    assert "report" in refusal(action, person(), [("Received", "from x"), sign])
+
+
+@pytest.mark.parametrize("local", ["MAILER-DAEMON", "postmaster", "MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e"])
+@pytest.mark.parametrize("field", ["sender", "sent_from"])
+def test_nothing_is_sent_because_of_what_a_mail_system_wrote(local, field):
+    assert refusal(FORWARD, person(**{field: Address("", f"{local}@contoso.example")}), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Auto-Submitted", "auto-replied"),
+        ("X-Auto-Response-Suppress", "All"),
+        ("List-Id", "<news.supplier.example>"),
+        ("Content-Type", "multipart/report; report-type=feedback-report"),
+        ("Content-Type", 'multipart/mixed; boundary="multipart/report; report-type=delivery-status"'),
+        ("Content-Type", ""),
+        ("Return-Path", "<noreply@supplier.example>"),
+    ],
+)
+def test_other_mail_of_machines_is_forwarded(name, value):
+    assert refusal(FORWARD, person(sender=Address("", "noreply@supplier.example")), [(name, value)]) == ""
+
+
 @pytest.mark.parametrize(
     "action", [REPLY, Forward((ANNA.upper(),)), Send(("x@y.example",), "s", "t", (ANNA,))], ids=["reply", "to", "cc"]
 )

@@ -108,8 +108,32 @@ async def test_a_mail_that_may_be_on_its_way_is_left_alone_for_a_while_and_then_
     assert held.due_at == post.clock.now() + timedelta(seconds=30)
     assert not post.drafts.delivered
     await post.clock.advance(31)
-    assert (await post.post()).notes == ("reply: sent",)
+    assert (await post.post()).notes == ("reply: sent again; the first may have left too",)
     assert post.drafts.calls.count("make") == 1
+    assert [each["how"] for each in post.notes.named("sent")] == ["sent again; the first may have left too"]
+
+
+def test_what_may_be_on_its_way_is_left_alone_for_as_long_as_transport_may_take():
+    assert SendingLimits().patience >= 15 * 60
+
+
+@pytest.mark.parametrize("error", [Throttled("Wait.", status=429), Forbidden("No.", status=401)])
+async def test_what_graph_did_not_take_is_sent_without_patience(post, error):
+    post.drafts.before["send"].append(error)
+    with pytest.raises(type(error)):
+        await post.post()
+    assert (await post.post()).notes == ("reply: sent",)
+    assert (post.drafts.calls.count("make"), len(post.drafts.delivered)) == (1, 1)
+
+
+async def test_a_throttled_second_try_does_not_make_the_first_forgotten(post):
+    post.drafts.before["send"].extend([DOWN, Throttled("Wait.", status=429)])
+    with pytest.raises(Unavailable):
+        await post.post()
+    await post.clock.advance(31)
+    with pytest.raises(Throttled):
+        await post.post()
+    assert (await post.post()).notes == ("reply: sent again; the first may have left too",)
 
 
 async def test_an_id_that_changed_when_the_mail_was_sent_does_not_make_it_go_out_twice(post):
@@ -123,16 +147,41 @@ async def test_an_id_that_changed_when_the_mail_was_sent_does_not_make_it_go_out
     assert len(post.drafts.delivered) == 1
 
 
-async def test_a_draft_that_is_gone_without_a_copy_counts_as_sent_and_the_note_says_so(post):
-    post.drafts.after["send"].append(DOWN)
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("action", [REPLY, Forward(("a@b.example",)), Send(("a@b.example",), "s", "t")])
+async def test_of_a_mail_whose_draft_is_gone_without_a_copy_nobody_says_that_it_was_sent(post, action, left):
+    task = post.task(action)
+    (post.drafts.after if left else post.drafts.before)["send"].append(DOWN)
     post.drafts.before["look"].append(DOWN)
     with pytest.raises(Unavailable):
-        await post.post()
+        await post.post(task)
     post.drafts.items.clear()
-    assert (await post.post()).due_at is not None
+    assert (await post.post(task)).due_at is not None
     await post.clock.advance(31)
-    assert "taken as sent" in (await post.post()).notes[0]
-    assert len(post.drafts.delivered) == 1
+    posted = await post.post(task)
+    assert "unknown whether it left" in (posted.notes[0] if isinstance(action, Reply) else posted.refused)
+    assert len(post.drafts.delivered) == left
+    assert not post.notes.named("sent")
+    assert len(post.notes.named("send_unknown")) == 1
+
+
+async def test_an_operator_who_knows_that_it_did_not_leave_has_it_sent(post):
+    task = post.task(Forward(("a@b.example",)))
+    post.drafts.before["send"].append(DOWN)
+    with pytest.raises(Unavailable):
+        await post.post(task)
+    post.drafts.items.clear()
+    await post.clock.advance(31)
+    assert (await post.post(task)).refused
+    await post.courier.give_up(task, post.mail)
+    assert (await post.post(task)).notes == ("forward: sent",)
+
+
+async def test_a_bounce_of_what_was_forwarded_is_not_forwarded(post):
+    post.mail.headers_of[post.message.id] = [("Content-Type", "multipart/report; report-type=delivery-status")]
+    posted = await post.post(post.task(Forward(("nobody@contoso.example",))))
+    assert "delivery report" in posted.refused
+    assert not post.drafts.delivered
 
 
 async def test_what_was_sent_is_found_even_by_a_journal_that_forgot_all_of_it(post):
