@@ -17,10 +17,13 @@ from collections.abc import Iterator
 
 from postroom.errors import Throttled
 from postroom.graph.retry import throttle_backoff
-from postroom.ports import Clock
+from postroom.ports import LOCAL_BUDGET, Clock
 
-LOCAL_BUDGET = "LocalBudget"
-"""Our own code for a request that was held back here."""
+_USED_UP = "Nothing, unless it lasts: then poll less often or run fewer handlers at once."
+_CROWDED = (
+    "If it lasts, look for handlers of this mailbox that read attachments or mails slowly, or ask for more while they "
+    "read: the problem `requests` names them. Give those a lower `concurrency`, or raise `limits.in_flight`."
+)
 
 _WINDOW = 600.0
 _BUCKET = 10.0
@@ -146,7 +149,7 @@ class Budget:
             if future.done() and not future.cancelled():  # it was this waiter's turn: pass it on
                 self._wake()
             if isinstance(error, TimeoutError):
-                raise self._throttled("all its slots have been taken for too long") from error
+                raise self._throttled("all its slots have been taken for too long", remedy=_CROWDED) from error
             raise
 
     def _wake(self) -> None:
@@ -161,12 +164,12 @@ class Budget:
                 return
             heapq.heappop(self._waiting)
 
-    def _throttled(self, why: str, seconds: float | None = None) -> Throttled:
+    def _throttled(self, why: str, seconds: float | None = None, remedy: str = _USED_UP) -> Throttled:
         return Throttled(
             f"A request of {self._mailbox} was not sent: {why}.",
             code=LOCAL_BUDGET,
             retry_after=seconds,
-            remedy="Nothing, unless it lasts: then poll less often or run fewer handlers at once.",
+            remedy=remedy,
             mailbox=self._mailbox,
         )
 

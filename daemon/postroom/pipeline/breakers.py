@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from postroom.errors import HandlerError
-from postroom.model import Delivery, Done, Outcome, Retry, Skip
+from postroom.model import Delivery, Done, Outcome, Reject, Retry, Skip
 from postroom.pipeline import breaker as machine
 from postroom.pipeline.breaker import Breaker
 from postroom.pipeline.desk import Desk, OpenHandler
-from postroom.pipeline.weather import failure
+from postroom.pipeline.weather import failure, is_defect
 from postroom.ports import Clock, HeldHandler, Journal, Report
 
 
@@ -73,10 +73,13 @@ class Breakers:
         elif isinstance(outcome, Done):
             after = machine.done(breaker, delivery.id)
         else:
-            after = machine.unsettled(breaker, delivery.id, at, at_once=isinstance(outcome, Skip))
+            after = machine.unsettled(breaker, delivery.id, at, at_once=isinstance(outcome, Skip | Reject))
             after = after if outcome is None else machine.ended(after, delivery.id)
         self._change(handler.name, breaker, after, delivery.id)
-        return isinstance(outcome, Retry) and after.forgives(delivery.id) and handler.retry.attempts > 1
+        if not isinstance(outcome, Retry) or not after.forgives(delivery.id) or handler.retry.attempts == 1:
+            return False
+        was_probe = breaker.hold is not None and breaker.hold.probe == delivery.id
+        return not (was_probe and is_defect(outcome.reason))
 
     async def store(self) -> bool:
         """Tell the journal what has changed, after the outcomes that changed it; True when deliveries became due.

@@ -11,13 +11,13 @@ import random
 from dataclasses import dataclass
 
 from postroom.errors import AuthError, Conflict, GraphError, Throttled
-from postroom.ports import LONGEST_PARK, Clock
+from postroom.ports import LOCAL_BUDGET, LONGEST_PARK, Clock
 
 LONGEST_WAIT = 300.0
 """Seconds at most until what was excused is tried again: a long outage must not be followed by a long silence."""
 
 MEMORY = 100_000
-"""Deliveries that are remembered; a forgotten one is excused once more."""
+"""Deliveries that are remembered; who finds no room is not excused, lest it be so each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,19 @@ def is_of_mailbox(error: BaseException | None) -> bool:
     if isinstance(error, GraphError):
         return bool(error.parks) or (error.temporary and not isinstance(error, Conflict))
     return isinstance(error, AuthError | asyncio.CancelledError)
+
+
+def _was_put_off(error: BaseException) -> bool:
+    """Say whether a request was put off before anybody looked at it, until a known time or by Graph.
+
+    That all slots were taken is not meant: the handler itself may hold those it then waits for.
+    """
+    return isinstance(error, Throttled) and not is_crowded(error)
+
+
+def is_crowded(error: BaseException) -> bool:
+    """Say whether a request found all slots of its mailbox taken; our budget names no time then."""
+    return isinstance(error, Throttled) and error.code == LOCAL_BUDGET and error.retry_after is None
 
 
 class Excuses:
@@ -53,11 +66,11 @@ class Excuses:
             first: Seconds to wait the first time; doubled each time.
         """
         before, now = self._failures.pop(key, None), self._clock.monotonic()
-        # Graph, or our own budget, has not even looked at what was asked for: that cannot be the mail's fault.
-        is_excused = before is None or answered_at < before.at or isinstance(error, Throttled)
+        if before is None and len(self._failures) >= MEMORY:
+            return None
+        is_excused = before is None or answered_at < before.at or _was_put_off(error)
         count = before.count + 1 if before is not None and is_excused else 1
-        if len(self._failures) < MEMORY:
-            self._failures[key] = _Failure(now, count)
+        self._failures[key] = _Failure(now, count)
         if not is_excused:
             return None
         asked: float = getattr(error, "retry_after", None) or 0.0

@@ -28,7 +28,7 @@ class Verdicts:
             self._tell(attempt, None)
             return forgive(outcome, now + timedelta(seconds=wait))
         if self._tell(attempt, None if attempt.is_refused else outcome):
-            return forgive(outcome, now)
+            return forgive(outcome, now + timedelta(seconds=_asked_for(outcome, attempt)))
         return decide(outcome, attempt.delivery, attempt.handler.retry, now, self._random)
 
     def _ended(self, attempt: Attempt, outcome: Outcome | None, now: datetime) -> Verdict:
@@ -42,7 +42,7 @@ class Verdicts:
     def _excuse(self, attempt: Attempt) -> float | None:
         """Return the seconds to wait at no cost when its mailbox could not be asked, else None."""
         delivery, trouble = attempt.delivery, attempt.context.trouble if attempt.context is not None else None
-        if trouble is None:
+        if trouble is None or attempt.handler.retry.attempts == 1:
             self._excuses.forget(delivery.id)
             return None
         answered_at = attempt.desk.mails[delivery.message.mailbox].answered_at
@@ -51,3 +51,8 @@ class Verdicts:
     def _tell(self, attempt: Attempt, outcome: Outcome | None) -> bool:
         """Tell the breaker, None for what says nothing of the weather; returns whether the weather is the cause."""
         return self._breakers.hear(attempt.handler, attempt.delivery, outcome, attempt.started_at)
+
+
+def _asked_for(outcome: Retry, attempt: Attempt) -> float:
+    """Return the seconds until the handler wants to see the mail again, within its policy; 0 where it does not say."""
+    return min(max(outcome.after or 0.0, 0.0), attempt.handler.retry.longest)

@@ -14,6 +14,7 @@ LONGEST_KIND = 120
 """Characters that tell one kind of failure from another."""
 
 _GRAPH = frozenset({GraphError.__name__, *(each.__name__ for each in GraphError.__subclasses__())})
+_CRASH = re.compile(r"Crashed: (\w+)")
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -31,6 +32,17 @@ def failure(outcome: Retry, delivery: Delivery, started_at: datetime) -> Failure
         of_mailbox=kind in _GRAPH,
         after=outcome.after or 0.0,
     )
+
+
+def is_defect(reason: str) -> bool:
+    """Say whether the handler crashed by itself, and not on what the system or the network did not do (OSError)."""
+    crash = _CRASH.match(reason)
+    return crash is not None and crash[1] not in _names_of(OSError)
+
+
+def _names_of(kind: type[BaseException]) -> set[str]:
+    """Return the names of an exception and of all that are derived from it, libraries' own included."""
+    return {kind.__name__}.union(*(_names_of(each) for each in kind.__subclasses__()))
 
 
 def kind_of(reason: str) -> str:

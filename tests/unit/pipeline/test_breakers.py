@@ -12,7 +12,7 @@ from aiohttp import web
 from postroom.graph.session import handler_session
 from postroom.handlers.webhook import Webhook, WebhookOptions
 from postroom.journal import JournalViews
-from postroom.model import BreakerPolicy, Done, Retry, RetryPolicy, Skip
+from postroom.model import BreakerPolicy, Done, Reject, Retry, RetryPolicy, Skip
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
@@ -322,6 +322,62 @@ async def test_a_probe_that_has_nothing_to_do_is_followed_by_the_next_at_once(ru
         await bench.pass_time(30.0)
         await counted(bench.journal, "deliveries.done", 5)
         assert "handler erp" not in bench.notes.well, "it has not been shown that it works"
+
+
+async def test_rejects_are_followed_by_the_next_at_once_when_the_target_answers_again(running, folder):
+    handler = Weather()
+    async with running(opened("erp", handler, **ERP)) as bench:
+        await outage(bench, folder, handler, count=10)
+        handler.work = lambda *_: Reject("erp.example answered 422")
+        await bench.pass_time(30.0)
+        await counted(bench.journal, "deliveries.dead", 10)
+
+
+async def test_mails_that_crash_a_handler_alike_in_a_quiet_mailbox_are_dead_letters_in_the_end(running, folder):
+    handler = Weather()
+    async with running(opened("erp", handler, breaker=POLICY, retry=RetryPolicy(3, 30.0, HOUR))) as bench:
+        poison = await deliver(bench.journal, folder, bench.clock, "erp", count=5)
+        handler.poison = {each.id for each in poison}
+        bench.dispatcher.wake.set()
+        await until(lambda: bool(bench.notes.problems))
+        await bench.quiet()
+        for _ in range(40):
+            await bench.pass_time(POLICY.longest)
+            await bench.quiet()
+        rows = await bench.rows()
+    assert {row.state for row in rows} == {"dead"}
+    assert len(handler.ran) <= 5 * (3 + 1)
+
+
+async def test_a_connection_that_fails_in_a_handlers_own_code_uses_no_attempts_up(running, folder):
+    handler = Weather()
+
+    def refused(*_):
+        raise ConnectionRefusedError("erp.example")
+
+    async with running(opened("erp", handler, breaker=POLICY, retry=RetryPolicy(3, 30.0, HOUR))) as bench:
+        await outage(bench, folder, handler)
+        handler.work = refused
+        for _ in range(30):
+            await bench.pass_time(POLICY.longest)
+            await bench.quiet()
+        assert {row.state for row in await bench.rows()} == {"ready"}
+
+
+async def test_a_mail_is_not_tried_before_the_handler_wants_to_see_it_again_though_it_is_held(running, folder):
+    handler = Weather()
+    often = BreakerPolicy(after=5, probe=1.0, longest=5.0)
+    async with running(opened("erp", handler, **(ERP | {"breaker": often}))) as bench:
+        await outage(bench, folder, handler)
+        handler.work = lambda *_: Retry("waiting for approval", after=HOUR)
+        for _ in range(30):
+            await bench.pass_time(60.0)
+            await bench.quiet()
+        ran = len(handler.ran)
+        assert ran <= 5 + 5
+        await bench.pass_time(HOUR)
+        await bench.quiet()
+        assert len(handler.ran) > ran
 
 
 async def test_a_page_that_comes_while_it_is_held_starts_nothing(running, folder):

@@ -20,7 +20,7 @@ from postroom.errors import (
 )
 from postroom.pipeline import excuses
 from postroom.pipeline.excuses import LONGEST_WAIT, Excuses, is_of_mailbox
-from postroom.ports import LONGEST_PARK
+from postroom.ports import LOCAL_BUDGET, LONGEST_PARK
 
 DOWN = Unavailable("Down.", status=503)
 
@@ -81,6 +81,31 @@ async def test_what_graph_did_not_even_look_at_is_never_the_mails_fault(clock):
     for _ in range(20):
         assert excused.wait(1, Throttled("Wait."), math.inf, 1.0)
         await clock.advance(1)
+
+
+async def test_a_budget_that_is_used_up_for_a_known_time_is_never_the_mails_fault(clock):
+    excused = Excuses(clock)
+    for _ in range(20):
+        assert excused.wait(1, Throttled("Used up.", code=LOCAL_BUDGET, retry_after=60.0), math.inf, 1.0)
+        await clock.advance(60)
+
+
+async def test_slots_that_are_taken_are_an_excuse_once_for_the_handler_may_hold_them_itself(clock):
+    excused, crowded = Excuses(clock), Throttled("All taken.", code=LOCAL_BUDGET)
+    assert excused.wait(1, crowded, math.inf, 1.0)
+    for _ in range(3):
+        await clock.advance(60)
+        assert excused.wait(1, crowded, clock.monotonic() - 30, 1.0) is None
+
+
+async def test_who_finds_no_room_in_the_memory_is_not_excused_each_time(clock, monkeypatch):
+    monkeypatch.setattr(excuses, "MEMORY", 1)
+    excused = Excuses(clock)
+    assert excused.wait(1, DOWN, -math.inf, 1.0)
+    for _ in range(3):
+        await clock.advance(60)
+        assert excused.wait(2, DOWN, -math.inf, 1.0) is None
+        assert excused.wait(1, DOWN, -math.inf, 1.0), "whoever has a place keeps it"
 
 
 async def test_it_waits_as_long_as_graph_asks_for_but_not_for_days(clock):

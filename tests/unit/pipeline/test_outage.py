@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from postroom.errors import Refused, Unavailable
+from postroom.errors import Refused, Throttled, Unavailable
 from postroom.model import Retry, RetryPolicy
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.ports import LOCAL_BUDGET
 from support.pipeline import Scripted, ScriptedMail, counted, deliver, desk, opened, until
 
 POLICY = RetryPolicy(attempts=2, first=10.0, longest=100.0)
@@ -106,6 +107,30 @@ async def test_a_mail_that_alone_cannot_be_read_becomes_a_dead_letter(*, running
     async with running(opened("erp", Scripted(read), retry=POLICY), mail) as dispatcher:
         await attempted(notes, dispatcher, clock, 2)
         await counted(journal, "deliveries.dead", 1)
+
+
+async def test_a_handler_that_waits_for_a_slot_it_holds_itself_becomes_a_dead_letter(
+    *, running, journal, folder, clock, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    mail, handler = Weather(), Scripted(read)
+    mail.error, mail.answered_at = Throttled("All taken.", code=LOCAL_BUDGET), math.inf
+
+    async with running(opened("erp", handler, retry=POLICY), mail) as dispatcher:
+        await attempted(notes, dispatcher, clock, 2)
+        await counted(journal, "deliveries.dead", 1)
+
+
+async def test_who_shall_never_be_run_twice_is_not_even_when_the_mailbox_cannot_be_asked(
+    *, running, journal, folder, clock
+):
+    await deliver(journal, folder, clock, "erp")
+    mail, handler = Weather(), Scripted(read)
+    mail.error = Unavailable("Down.", status=503)
+
+    async with running(opened("erp", handler, retry=RetryPolicy(1, 10.0, 100.0)), mail):
+        await counted(journal, "deliveries.dead", 1)
+    assert len(handler.ran) == 1
 
 
 async def test_a_time_limit_that_ends_while_the_mailbox_is_asked_is_the_mailboxs(

@@ -6,7 +6,7 @@ import pytest
 
 from postroom.errors import TemporaryError, Throttled
 from postroom.model import Retry
-from postroom.pipeline.weather import failure, kind_of
+from postroom.pipeline.weather import failure, is_defect, kind_of
 from postroom.testing import make_message
 from postroom.testing.clock import START
 from support.pipeline import delivery
@@ -55,3 +55,19 @@ def test_copies_of_a_mail_are_known_by_what_their_sender_called_it():
 def test_what_a_crash_says_of_the_mail_is_not_repeated():
     crash = Retry("Crashed: ValueError: the salary of Anna at /srv/erp.py:12 in handle")
     assert "salary" not in failure(crash, delivery(), START).reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("Crashed: ValueError: ? at h.py:7 in handle", True),
+        ("Crashed: KeyError: 'x'", True),
+        ("Crashed: ConnectionResetError: gone at h.py:7 in handle", False),
+        ("Crashed: TimeoutError", False),
+        ("Crashed: OSError: [Errno 28] No space left on device", False),
+        ("Unavailable: down", False),
+        ("waiting for approval", False),
+    ],
+)
+def test_a_crash_that_nothing_outside_explains_is_a_defect(reason, expected):
+    assert is_defect(reason) is expected
