@@ -25,6 +25,9 @@ from postroom.ports import Clock, Journal, Report
 AT_ONCE = 4
 """Folders that are looked at together: nobody waits for this."""
 
+FAILED_AT_ONCE = 1
+"""The same for those whose last look failed: they may hang again, and shall keep no other from its look."""
+
 AGAIN = 300.0
 """Seconds after which a look that failed is repeated, unless looks are due more often."""
 
@@ -49,6 +52,7 @@ class _Case:
         checked: Up to when nothing was missing; None: never looked.
         suspects: What was missing at the last look, when so many rounds had `begun`.
         unread: Those of them that Graph listed and did not give.
+        has_failed: The last look did not come to its end.
     """
 
     poller: FolderPoller
@@ -57,6 +61,7 @@ class _Case:
     suspects: frozenset[str] = frozenset()
     begun: int = 0
     unread: frozenset[str] = frozenset()
+    has_failed: bool = False
 
     @property
     def subject(self) -> str:
@@ -78,7 +83,7 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._cases: dict[int, _Case] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = {False: asyncio.Semaphore(AT_ONCE), True: asyncio.Semaphore(FAILED_AT_ONCE)}
         self._looks: dict[int, asyncio.Task[None]] = {}
 
     def replace(self, pollers: Iterable[FolderPoller]) -> None:
@@ -119,8 +124,9 @@ class Reconciler:
 
     async def _run(self, case: _Case) -> None:
         try:
-            async with self._slots:
+            async with self._slots[case.has_failed]:
                 await self._look(case)
+            case.has_failed = False
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
@@ -132,7 +138,7 @@ class Reconciler:
 
     def _failed(self, case: _Case, error: BaseException) -> None:
         folder = case.poller.folder
-        case.at = self._clock.monotonic() + min(AGAIN, self.every)
+        case.at, case.has_failed = self._clock.monotonic() + min(AGAIN, self.every), True
         self._report.problem(case.subject, error, mailbox=folder.mailbox, folder=folder.name)
 
     async def _look(self, case: _Case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from postroom.errors import JournalError, Unavailable
 from postroom.pipeline import examine, reconcile
 from postroom.pipeline.poll import FolderPoller
-from postroom.pipeline.reconcile import AGAIN, Reconciler
+from postroom.pipeline.reconcile import AGAIN, AT_ONCE, Reconciler
 from postroom.pipeline.survey import survey
 from postroom.ports import FolderSpec
 from postroom.rule import Rule
@@ -211,6 +212,44 @@ async def test_a_look_that_fails_is_a_problem_and_repeated_until_it_goes_well(be
     await bench.clock.advance(AGAIN)
     assert await bench.round()
     assert bench.notes.well[-1] == f"reconcile {MAILBOX}/Inbox"
+
+
+async def test_folders_whose_looks_fail_keep_no_other_from_its_look(bench, journal, clock, notes):
+    async def poller_of(name, survey_page=None):
+        [folder] = await journal.adopt([FolderSpec("default", MAILBOX, name, None)], clock.now())
+        mail = ScriptedMail()
+        mail.script(None, page(delta_link="D1"))
+        mail.script("D1", page(delta_link="D1"))
+        mail.survey_page = survey_page or mail.survey_page
+        return FolderPoller(folder, (RULE,), page_size=50, mail=mail, journal=journal, clock=clock, report=notes)
+
+    hangs = asyncio.Event()
+    fails = True
+
+    async def hang(*_):
+        if not fails:
+            await hangs.wait()
+        raise Unavailable("Down.")
+
+    hanging = [await poller_of(f"Hanging {number}", hang) for number in range(AT_ONCE)]
+    well = await poller_of("Well")
+    bench.reconciler.replace([*hanging, well])
+
+    async def rounds(pollers):
+        for each in pollers:
+            bench.reconciler.round_ended(each, await each.round())
+
+    await rounds(hanging)
+    await until(lambda: not bench.reconciler._looks)
+    fails = False
+    await clock.advance(AGAIN)
+    await rounds([*hanging, well])
+    await until(lambda: any(each["folder"] == "Well" for each in notes.named("reconciled")))
+    assert len(bench.reconciler._looks) == len(hanging)
+
+    hangs.set()
+    await until(lambda: not bench.reconciler._looks)
+    assert len(notes.problems) == 2 * len(hanging)
 
 
 async def test_what_cannot_be_taken_in_stays_unaccounted_until_it_can(bench, mail):
