@@ -149,7 +149,7 @@ async def pollers(
     now = clock.now()
     config = generation.config
     specs = [
-        FolderSpec(_identity(config.tenants[mailbox.tenant]), mailbox.address, folder, _floor(mailbox, now))
+        FolderSpec(config.tenants[mailbox.tenant].identity, mailbox.address, folder, _floor(mailbox, now))
         for mailbox in config.mailboxes
         for folder in mailbox.folders
     ]
@@ -173,11 +173,6 @@ async def pollers(
         for mailbox in config.mailboxes
         for folder in mailbox.folders
     ]
-
-
-def _identity(tenant: Tenant) -> str:
-    """Return what the journal knows a tenant by: its id, for its name here may change; a managed identity has none."""
-    return tenant.tenant_id.lower() or tenant.name
 
 
 def _floor(mailbox: WatchedMailbox, now: datetime) -> datetime | None:

@@ -109,3 +109,8 @@ class Tenant:
     client_id: str
     credential: Credential
     proxy: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What the journal knows it by: its id, for its name may change; a managed identity may have none."""
+        return self.tenant_id.lower() or self.name

@@ -14,7 +14,6 @@ from postroom.graph.client import GraphClient
 from postroom.graph.mail import MailboxMail
 from postroom.graph.token import TokenSource
 from postroom.journal import JournalViews
-from postroom.journal.adopt import canonical
 from postroom.journal.records import FolderRecord
 from postroom.pipeline.audit import FolderAudit, Missing, Watched, compare, confirmed
 from postroom.pipeline.survey import survey
@@ -152,11 +151,7 @@ class Accounts:
 
 async def _record(look: Look) -> FolderRecord | None:
     """Return the folder as the journal knows it."""
-    tenant = look.tenant.tenant_id.lower() or look.tenant.name
-    for box in await look.views.mailboxes():
-        if (box.tenant, box.address) == (tenant, look.config.address):
-            return next((each for each in box.folders if canonical(each.name) == canonical(look.folder)), None)
-    return None
+    return await look.views.folder(look.tenant.identity, look.config.address, look.folder)
 
 
 async def _with_subjects(look: Look, audit: FolderAudit) -> FolderAudit:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
 from sqlalchemy import Connection
 
-from postroom.journal import operate, queries, reconcile
+from postroom.journal import adopt, operate, queries, reconcile
 from postroom.journal.records import (
     AccountRecord,
     DeliveryRecord,
+    FolderRecord,
     MailboxRecord,
     MessageDetail,
     MessageRecord,
@@ -30,6 +32,12 @@ class JournalViews:
     async def mailboxes(self) -> list[MailboxRecord]:
         """Return every mailbox with its folders and backlog."""
         return await self._database.read(queries.list_mailboxes)
+
+    async def folder(self, tenant: str, mailbox: str, name: str) -> FolderRecord | None:
+        """Return a watched folder, however its name is spelt, or None when the journal does not know it."""
+        folders = (box.folders for box in await self.mailboxes() if (box.tenant, box.address) == (tenant, mailbox))
+        named = (each for each in chain.from_iterable(folders) if adopt.canonical(each.name) == adopt.canonical(name))
+        return next(named, None)
 
     async def messages(
         self, *, mailbox: str = "", state: DeliveryState | None = None, text: str = "", limit: int = 50
