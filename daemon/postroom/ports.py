@@ -548,6 +548,9 @@ class Journal(Protocol):
     async def forget(self, ids: Sequence[int]) -> int:
         """Forget pruned messages altogether, which must not exist any more; returns how many."""
 
+    async def forget_sends(self, before: datetime, limit: int) -> int:
+        """Forget at most `limit` mails that were reserved before then, and whom they answered; returns how many."""
+
     async def size(self) -> int:
         """Return how many bytes the journal takes, its write-ahead log included."""
 

@@ -1509,6 +1509,8 @@ async def test_what_was_sent_long_ago_is_forgotten(bench: Bench) -> None:
     await reserved(bench, plan(1, ANNA))
     later = NOW + timedelta(days=91)
     await reserved(bench, plan(2), later)
+    assert await bench.journal.forget_sends(NOW, 9) == 0
+    assert await bench.journal.forget_sends(later, 9) == 1
     assert await bench.journal.send_record("key-1") is None
     assert await reserved(bench, plan(3, ANNA), later) == Traffic(0, 0, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
@@ -13,10 +13,6 @@ from postroom.journal.codec import clean, micros, moment, moment_or_none
 from postroom.journal.statement import Prepared, PreparedIn
 from postroom.journal.tables import correspondents, sends
 from postroom.ports import Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
-
-KEPT: Final = timedelta(days=90)
-"""How long it is remembered that a mail was sent: longer than anybody retries what died."""
-_FORGOTTEN_AT_ONCE: Final = 50
 
 _COLUMNS: Final = ("key", "mailbox", "conversation", "state", "at")
 _ADD: Final = Prepared(insert(sends).values({name: bindparam(name) for name in _COLUMNS}), *_COLUMNS)
@@ -72,11 +68,10 @@ _TO_ADDRESS: Final = Prepared(
 )
 _OLD: Final = Prepared(
     select(sends.c.key)
-    .where(sends.c.mailbox == bindparam("mailbox"), sends.c.at < bindparam("before"))
-    .order_by(sends.c.at)
+    .where(sends.c.at < bindparam("before"))
+    .order_by(sends.c.at, sends.c.key)
     .limit(bindparam("most"))
     .offset(literal_column("0")),
-    "mailbox",
     "before",
     "most",
 )
@@ -109,7 +104,6 @@ def reserve(
     _ADD.once(connection, plan.key, plan.mailbox, clean(plan.conversation), "reserved", now)
     whom = dict.fromkeys(clean(address) for address in plan.correspondents)
     _ADD_WHOM.many(connection, [(plan.key, address, plan.mailbox, now) for address in whom])
-    _forget(connection, plan.mailbox, micros(at - KEPT))
     reach("reservation.written")
     return SendRecord(plan.key, "reserved", at)
 
@@ -124,11 +118,14 @@ def note(connection: Connection, record: SendRecord) -> None:
         reach("draft.written")
 
 
-def _forget(connection: Connection, mailbox: str, before: int) -> None:
-    """Forget what is old, a little with each mail."""
-    old = [key for (key,) in _OLD.rows(connection, mailbox, before, _FORGOTTEN_AT_ONCE)]
-    for forget in _FORGET if old else ():
-        forget.once(connection, old)
+def forget(connection: Connection, before: datetime, limit: int) -> int:
+    """See `ports.Journal.forget_sends`."""
+    old = [key for (key,) in _OLD.rows(connection, micros(before), limit)]
+    for statement in _FORGET if old else ():
+        statement.once(connection, old)
+    if old:
+        reach("forgetting.written")
+    return len(old)
 
 
 def _traffic(connection: Connection, plan: SendPlan, windows: Windows) -> Traffic:

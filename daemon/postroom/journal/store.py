@@ -219,6 +219,13 @@ class SqlJournal:
         reach("forgetting.committed")
         return count
 
+    async def forget_sends(self, before: datetime, limit: int) -> int:
+        """See `ports.Journal.forget_sends`."""
+        count = await self.database.write(sends.forget, before, limit)
+        if count:
+            reach("forgetting.committed")
+        return count
+
     async def size(self) -> int:
         """See `ports.Journal.size`."""
         return await self.database.read(size_of)

@@ -42,7 +42,7 @@ class JournalViews:
     async def messages(
         self, *, mailbox: str = "", state: DeliveryState | None = None, text: str = "", limit: int = 50
     ) -> list[MessageRecord]:
-        """Return messages, last received first: with a delivery or mail action in `state`, `text` in subject or sender."""
+        """Return messages, newest first: with a delivery or mail action in `state`, `text` in subject or sender."""
         return await self._database.read(queries.list_messages, mailbox, state, text, limit)
 
     async def find(self, key: str) -> list[MessageDetail]:

@@ -23,8 +23,7 @@ _WAITING = {
     "actions.dead": (
         "dead set of mail actions",
         "dead sets of mail actions",
-        "`postroom messages list --dead` shows of which mails; `postroom messages retry-actions ID` tries them again, "
-        "`postroom messages discard-actions ID` gives them up.",
+        "`postroom messages list --dead` shows which; `postroom messages retry-actions` or `discard-actions` ends it.",
     ),
 }
 """What waits for an operator: count -> its words for one and for many, and what to do."""
@@ -104,7 +103,9 @@ class Health:
         gone = self.folders.keys() - folders.keys()
         self.forget([f"{what} {mailbox}/{folder}" for mailbox, folder in gone for what in OF_A_FOLDER])
         mailboxes = {mailbox for mailbox, _ in folders}
-        self.forget([f"mailbox {mailbox}" for mailbox in self._mailboxes - mailboxes])
+        self.forget(
+            [f"{what} {mailbox}" for mailbox in self._mailboxes - mailboxes for what in ("mailbox", "requests")]
+        )
         self._mailboxes = mailboxes
         for key in gone:
             self.modes.pop(key, None)

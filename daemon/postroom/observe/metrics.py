@@ -65,7 +65,7 @@ class Metrics:
         )
         self._sends = Counter(
             "postroom_sends_total",
-            "Mails to be sent, by kind (reply, forward, send) and what became of each: sent, not_sent, held_back, unknown.",
+            "Mails to be sent, by kind (reply, forward, send) and outcome (sent, not_sent, held_back, unknown).",
             ["kind", "outcome"],
             registry=registry,
         )

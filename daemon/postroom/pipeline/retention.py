@@ -33,6 +33,12 @@ ASK_LIMIT = 90.0
 RUNS_TO_SWEEP = 60
 """Runs after which all is looked at again from the beginning, for what was not settled the first time: an hour."""
 
+SENT_KEPT = timedelta(days=90)
+"""How long it is remembered that a mail was sent, and to whom: longer than anybody retries what died."""
+
+SENT_AT_ONCE = 200
+"""Mails of ours that are forgotten in one run."""
+
 RUNS_TO_ASK = 1440
 """Runs after which those that still existed are asked after again: a day."""
 
@@ -59,12 +65,14 @@ class Retention:
         self._report = report
         self._pruned_to = self._sweeping = 0
         self._asked_to = self._asking = 0
+        self._forgetting, self._more_sends = 0, False
 
     async def run(self) -> None:
         """Prune what is due and ask after some of what may be forgotten; an error ends it until the next time."""
         try:
             await self._prune()
             await self._forget()
+            await self._forget_sends()
         except JournalError as error:
             self._report.problem("retention", error)
         else:
@@ -95,6 +103,13 @@ class Retention:
         self._asked_to = found.upto
         if gone := await self._gone(found):
             self._report.event("forgotten", messages=await self._journal.forget(gone))
+
+    async def _forget_sends(self) -> None:
+        """Forget now and then what was sent long ago, and to whom; also of mailboxes that send no more."""
+        if self._forgetting % RUNS_TO_SWEEP == 0 or self._more_sends:
+            before = self._clock.now() - SENT_KEPT
+            self._more_sends = await self._journal.forget_sends(before, SENT_AT_ONCE) == SENT_AT_ONCE
+        self._forgetting += 1
 
     async def _gone(self, found: Forgettable) -> list[int]:
         """Return those that exist no more. A mailbox that does not answer is left alone until the next time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from postroom.errors import JournalError, Unavailable
@@ -9,7 +11,7 @@ from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState, RetentionPolicy, Settlement, Verdict
 from postroom.pipeline.pruning import STEP
 from postroom.pipeline.retention import RUNS_TO_SWEEP, Retention, interval
-from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit
+from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, SendPlan, Windows
 from postroom.testing import ManualClock, make_message
 from support.pipeline import MAILBOX, FailingJournal, Notes, ScriptedMail
 
@@ -144,6 +146,26 @@ async def test_what_is_kept_for_ever_is_kept(keeper, handled, clock, journal, ma
     await keeper.run()
     assert pruned(keeper) == 0
     assert len(await names(journal)) == 2
+
+
+async def test_whom_we_wrote_to_is_forgotten_with_time_also_where_nothing_is_sent_any_more(keeper, clock, journal):
+    ever = Windows(clock.now() - timedelta(days=1), clock.now() - timedelta(days=1), clock.now() - timedelta(days=1))
+    for number in range(SENT_AT_ONCE + 1):
+        plan = SendPlan(f"key-{number}", "gone@b.example", "", ("anna@x.example",))
+        await journal.reserve_send(plan, ever, lambda _: None, clock.now())
+    keeper.policy, keeper.mails = RetentionPolicy(None, None), {}
+    await clock.advance(90 * DAY)
+    await keeper.run()
+    assert await journal.send_record("key-0") is not None
+    await clock.advance(1)
+    for _ in range(RUNS_TO_SWEEP + 2):
+        await keeper.run()
+
+    def left(connection):
+        tables = ("sends", "correspondents")
+        return [connection.exec_driver_sql(f"select count(*) from {each}").scalar() for each in tables]
+
+    assert await journal.real.database.read(left) == [0, 0]
 
 
 async def test_a_journal_that_fails_is_a_problem_until_it_works(keeper, journal):
