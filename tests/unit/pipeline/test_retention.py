@@ -10,7 +10,7 @@ from postroom.errors import JournalError, Unavailable
 from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState, RetentionPolicy, Settlement, Verdict
 from postroom.pipeline.pruning import STEP
-from postroom.pipeline.retention import RUNS_TO_SWEEP, Retention, interval
+from postroom.pipeline.retention import RUNS_TO_SWEEP, SENT_AT_ONCE, Retention, interval
 from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, SendPlan, Windows
 from postroom.testing import ManualClock, make_message
 from support.pipeline import MAILBOX, FailingJournal, Notes, ScriptedMail
