@@ -14,6 +14,7 @@ from postroom.model import Delivery, Outcome, Retry, Settlement, Verdict
 from postroom.pipeline.attempt import Attempt
 from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.context import AttemptContext
+from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed, for_the_log, handle
 from postroom.pipeline.settle import PLAIN, cut_off
@@ -64,12 +65,14 @@ class Attempts:
         self._report = report
         self._bind_log = bind_log
         self._ended = ended
-        self._verdicts = Verdicts(breakers=breakers, clock=clock, random=(random or Random()).random)  # noqa: S311 - jitter, not a secret
         self._queue: deque[Attempt] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Attempt] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
+        crowding = Crowding(self._running.values, report)
+        jitter = (random or Random()).random  # noqa: S311 - jitter, not a secret
+        self._verdicts = Verdicts(breakers=breakers, crowding=crowding, clock=clock, random=jitter)
 
     def __bool__(self) -> bool:
         """Say whether anything runs, is about to, or waits to be stored."""

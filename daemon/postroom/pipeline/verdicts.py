@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from postroom.model import Outcome, Retry, Verdict
+from postroom.model import DeliveryState, Outcome, Retry, Verdict
 from postroom.pipeline.attempt import Attempt
 from postroom.pipeline.breakers import Breakers
+from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.excuses import Excuses
 from postroom.pipeline.settle import Random, cut_off, decide, forgive
 from postroom.ports import Clock
@@ -15,15 +16,26 @@ from postroom.ports import Clock
 class Verdicts:
     """Decides in order: what was cut off, what is the mailbox's fault, what the weather's, and what the mail's."""
 
-    def __init__(self, *, breakers: Breakers, clock: Clock, random: Random) -> None:
+    def __init__(self, *, breakers: Breakers, crowding: Crowding, clock: Clock, random: Random) -> None:
         self._breakers = breakers
+        self._crowding = crowding
         self._excuses = Excuses(clock)
         self._random = random
 
     def on(self, attempt: Attempt, outcome: Outcome | None, now: datetime) -> Verdict:
         """Return the verdict on an attempt; without an outcome it was cut off."""
-        if not isinstance(outcome, Retry):
-            return self._ended(attempt, outcome, now)
+        if isinstance(outcome, Retry):
+            verdict = self._failed(attempt, outcome, now)
+            if (trouble := _trouble(attempt)) is not None and verdict.state is DeliveryState.READY:
+                self._crowding.failed(attempt, trouble)
+                return verdict
+        else:
+            verdict = self._ended(attempt, outcome, now)
+        if self._crowding:
+            self._crowding.ended(attempt)
+        return verdict
+
+    def _failed(self, attempt: Attempt, outcome: Retry, now: datetime) -> Verdict:
         if (wait := self._excuse(attempt)) is not None:
             self._tell(attempt, None)
             return forgive(outcome, now + timedelta(seconds=wait))
@@ -41,7 +53,7 @@ class Verdicts:
 
     def _excuse(self, attempt: Attempt) -> float | None:
         """Return the seconds to wait at no cost when its mailbox could not be asked, else None."""
-        delivery, trouble = attempt.delivery, attempt.context.trouble if attempt.context is not None else None
+        delivery, trouble = attempt.delivery, _trouble(attempt)
         if trouble is None or attempt.handler.retry.attempts == 1:
             self._excuses.forget(delivery.id)
             return None
@@ -51,6 +63,10 @@ class Verdicts:
     def _tell(self, attempt: Attempt, outcome: Outcome | None) -> bool:
         """Tell the breaker, None for what says nothing of the weather; returns whether the weather is the cause."""
         return self._breakers.hear(attempt.handler, attempt.delivery, outcome, attempt.started_at)
+
+
+def _trouble(attempt: Attempt) -> BaseException | None:
+    return attempt.context.trouble if attempt.context is not None else None
 
 
 def _asked_for(outcome: Retry, attempt: Attempt) -> float:

@@ -12,7 +12,7 @@ from postroom.errors import Refused, Throttled, Unavailable
 from postroom.model import Retry, RetryPolicy
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.ports import LOCAL_BUDGET
-from support.pipeline import Scripted, ScriptedMail, counted, deliver, desk, opened, until
+from support.pipeline import MAILBOX, Scripted, ScriptedMail, counted, deliver, desk, opened, until
 
 POLICY = RetryPolicy(attempts=2, first=10.0, longest=100.0)
 
@@ -51,9 +51,9 @@ def running(journal, clock, notes):
     """Run a dispatcher over one mailbox."""
 
     @asynccontextmanager
-    async def run(handler, mail):
+    async def run(handler, mail, *others):
         dispatcher = Dispatcher(
-            desk(handler, mail=mail),
+            desk(handler, *others, mail=mail),
             journal=journal,
             clock=clock,
             report=notes,
@@ -141,6 +141,57 @@ async def test_a_time_limit_that_ends_while_the_mailbox_is_asked_is_the_mailboxs
         await attempted(notes, dispatcher, clock, 4)
     assert {each["state"] for each in notes.named("delivery")} == {"ready"}
     assert "TimedOut" in notes.named("delivery")[0]["error"]
+
+
+class Crowded(ScriptedMail):
+    """A mailbox with one slot, which whoever reads an attachment keeps until `release`."""
+
+    def __init__(self):
+        super().__init__()
+        self.release = asyncio.Event()
+
+    async def attachment_content(self, message_id, attachment_id):
+        yield b"first"
+        await self.release.wait()
+
+    async def body(self, message_id, kind):
+        await self.release.wait()
+        return await super().body(message_id, kind)
+
+
+async def read_slowly(message, context):
+    async for _ in context.attachment_content("1"):
+        pass
+
+
+async def test_handlers_that_wait_for_their_mailbox_in_vain_are_said_with_who_may_keep_them_waiting(
+    *, running, journal, folder, clock, notes
+):
+    mail = Crowded()
+    slow, erp = opened("slow", Scripted(read_slowly), timeout=60.0), opened("erp", Scripted(read), timeout=0.02)
+    await deliver(journal, folder, clock, "slow")
+    async with running(slow, mail, erp) as dispatcher:
+        await until(lambda: slow.handler.under_way == 1)
+        await deliver(journal, folder, clock, "erp", count=3)
+        dispatcher.wake.set()
+        await until(lambda: bool(notes.problems))
+        subject, error = notes.problems[0]
+        assert subject == f"requests {MAILBOX}"
+        assert ": erp." in error.message
+        assert "slow (1)" in error.message
+        assert "concurrency" in error.remedy
+        mail.release.set()
+        await clock.advance(400)
+        dispatcher.wake.set()
+        await counted(journal, "deliveries.done", 4)
+    assert notes.well.count(subject) == 1
+
+
+async def test_one_mail_that_waits_in_vain_is_no_problem_of_the_mailbox(*, running, journal, folder, clock, notes):
+    await deliver(journal, folder, clock, "erp")
+    async with running(opened("erp", Scripted(read), retry=POLICY, timeout=0.01), Hanging()) as dispatcher:
+        await attempted(notes, dispatcher, clock, 3)
+    assert notes.problems == []
 
 
 @pytest.mark.parametrize("code", ["MessageTooLarge", "ErrorCorruptData"])
