@@ -248,7 +248,7 @@ class App:
             try:
                 await self._take_over(await _loaded(load))
             except Exception as error:
-                self.report.event("reload_failed", reason=_reason(error))
+                self.report.event("reload_failed", reason=_reason(error), details=_details(error))
                 raise
             finally:
                 self._notifier.ready(self.chores.status())
@@ -358,8 +358,13 @@ def _check_restart(old: Config, new: Config) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
-    """Say why a configuration was refused: its problems one by one, and of a defect where it is."""
+def _details(error: Exception) -> str:
+    """Say why a configuration was refused: its problems one by one."""
     if isinstance(error, ConfigError):
         return "; ".join(str(problem) for problem in error.problems if problem.severity == "error")
+    return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Say why a configuration was refused: how many problems it has, each of which has its line; of a defect where it is."""
     return str(error) if isinstance(error, PostroomError) else " at ".join(compact(error).values())

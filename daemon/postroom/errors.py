@@ -92,8 +92,9 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
+        mild = " (warning)" if self.severity == "warning" else ""
         where = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: " if self.file else ""
-        return f"{where}{self.path + ': ' if self.path else ''}{self.text} [{self.id}]"
+        return f"{where}{self.path + ': ' if self.path else ''}{self.text} [{self.id}]{mild}"
 
 
 class ConfigError(PostroomError):
@@ -104,7 +105,10 @@ class ConfigError(PostroomError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         count = sum(problem.severity == "error" for problem in self.problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the configuration.")
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in the configuration.",
+            remedy="Mend what is named with file and line; `postroom check` says it all without starting anything.",
+        )
 
 
 class AuthError(PostroomError):

@@ -39,6 +39,18 @@ async def test_a_running_delivery_finishes_within_the_drain_limit(config, gate, 
     assert (delivery["state"], delivery["attempt"]) == ("done", 1)
 
 
+async def test_a_switch_that_ends_the_daemon_is_announced_at_its_start(config):
+    async with daemon(config(), POSTROOM_CRASH_AT="stop.closed:9") as running:
+        told = await running.err.event("failure_point")
+        assert (told["level"], told["point"], told["left"], told["variable"]) == (
+            "warning",
+            "stop.closed",
+            9,
+            "POSTROOM_CRASH_AT",
+        )
+        assert await running.stopped() == 0
+
+
 async def test_one_that_takes_longer_is_given_back_at_no_cost_and_a_second_signal_ends_it_at_once(
     config, gate, deliver
 ):

@@ -82,6 +82,7 @@ def test_exit_codes_are_those_of_sysexits():
         (Problem("PR012", "error", "a.b", "is wrong"), "a.b: is wrong [PR012]"),
         (Problem("PR012", "error", "a.b", "is wrong", "x.yaml", 3, 7), "x.yaml:3:7: a.b: is wrong [PR012]"),
         (Problem("PR012", "error", "", "is wrong", "x.yaml"), "x.yaml: is wrong [PR012]"),
+        (Problem("PR038", "warning", "a", "is odd"), "a: is odd [PR038] (warning)"),
     ],
 )
 def test_a_problem_says_where_it_is(problem, line):
@@ -91,6 +92,7 @@ def test_a_problem_says_where_it_is(problem, line):
 def test_only_errors_are_counted_among_a_configurations_problems():
     problems = [Problem("PR1", "error", "a", "x"), Problem("PR2", "warning", "b", "y")]
 
-    assert str(ConfigError(problems)) == "1 problem in the configuration."
+    assert ConfigError(problems).message == "1 problem in the configuration."
+    assert ConfigError(problems).remedy
     assert ConfigError(problems).problems == tuple(problems)
-    assert str(ConfigError(problems * 2)) == "2 problems in the configuration."
+    assert ConfigError(problems * 2).message == "2 problems in the configuration."

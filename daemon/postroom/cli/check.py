@@ -107,8 +107,7 @@ def _show(path: Path, problems: Sequence[Problem], as_json: bool, summary: str =
         return
     for problem in problems:
         # The place stands first, where editors and terminals look for it to jump there.
-        line = str(problem) if problem.severity == "error" else f"{problem} (warning)"
-        click.secho(escape(line), fg=_COLORS[problem.severity])
+        click.secho(escape(str(problem)), fg=_COLORS[problem.severity])
     found = f"{counted(errors, 'error', 'errors')}, {counted(len(problems) - errors, 'warning', 'warnings')}"
     click.echo(f"{path}: {found}" if errors else f"{path}: ready ({summary}; {found})")
 

@@ -17,6 +17,7 @@ from postroom.cli.words import exit_code, show
 from postroom.clock import SystemClock
 from postroom.config import Config, LogSettings
 from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
+from postroom.failpoints import ARMED, VARIABLE
 from postroom.observe.health import Health
 from postroom.observe.log import configure
 from postroom.observe.metrics import Metrics
@@ -53,6 +54,8 @@ async def serve(path: Path, config: Config) -> int:
     """Run an App until it is told to stop; returns the exit code."""
     report, notifier, threads = make_report(config.log), Notifier(), own_threads()
     _tell_problems(report, config.warnings)
+    if ARMED.point:
+        report.event("failure_point", point=ARMED.point, left=ARMED.left, variable=VARIABLE)
     signals = Signals()
     signals.listen()
     app = App(config, report=report, clock=SystemClock(), notifier=notifier)

@@ -25,7 +25,17 @@ LONG_WAIT = 60.0
 """Seconds before a Graph request is sent again from which an operator hears of it."""
 
 WARNINGS = frozenset(
-    {"resync", "fallback", "clock", "rule_lost", "close_failed", "stranded", "send_held_back", "send_unknown"}
+    {
+        "failure_point",
+        "resync",
+        "fallback",
+        "clock",
+        "rule_lost",
+        "close_failed",
+        "stranded",
+        "send_held_back",
+        "send_unknown",
+    }
 )
 ERRORS = frozenset({"reload_failed", "unreadable"})
 
@@ -195,7 +205,8 @@ class Report:
 
     def _reload_failed(self, fields: dict[str, Any]) -> None:
         self.metrics.reloaded(success=False)
-        self.health.problem("configuration", _refused(str(fields.get("reason", ""))), {})
+        details = fields.pop("details", fields.get("reason", ""))
+        self.health.problem("configuration", _refused(str(details)), {})
         self._say("reload_failed", fields)
 
     def _configuration(self, fields: dict[str, Any]) -> None:

@@ -257,27 +257,6 @@ def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, conf
     assert all(rest > 0 for rest in rests)
 
 
-def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, config, capsys, monkeypatch):
-    async def handled():
-        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
-        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
-        mails = (Message(id=f"B{n}", mailbox="a@b.example", folder="Inbox", received_at=AT) for n in range(3))
-        await journal.commit_page(PageCommit(folder.key, [NewMessage(each) for each in mails], "link", "round", AT))
-        await journal.close()
-
-    class Rests(SystemClock):
-        async def sleep(self, seconds):
-            rests.append(seconds)
-
-    rests = []
-    asyncio.run(handled())
-    monkeypatch.setattr("postroom.pipeline.pruning.STEP", 1)
-    monkeypatch.setattr("postroom.cli.journal.SystemClock", Rests)
-    assert run(["journal", "prune", "--older-than", "0s", "-c", config]) == 0
-    assert len(rests) == 3
-    assert all(rest > 0 for rest in rests)
-
-
 def test_a_period_that_is_none_is_refused(config, capsys):
     assert run(["journal", "prune", "--older-than", "soon", "-c", config]) == 2
     assert "30d or 12h" in capsys.readouterr().err

@@ -104,6 +104,7 @@ def test_everything_else_gets_log_lines(monkeypatch, stream, format_):
     problem, end = map(json.loads, last_words(monkeypatch, stream(), format=format_).splitlines())
     assert (problem["event"], problem["problem"], problem["place"]) == ("configuration", "PR041", "p.yaml:3:5")
     assert (end["event"], end["level"], end["what"]) == ("problem", "error", "1 problem in the configuration.")
+    assert "postroom check" in end["remedy"]
 
 
 def test_the_exit_code_of_an_outage_is_not_that_of_a_refusal():
