@@ -89,3 +89,42 @@ mailboxes:
 """
     async with daemon(text) as running:
         await running.until_counts(messages=2, deliveries_dead=1, deliveries_done=1)
+
+
+CARELESS = '''
+from postroom.plugin import Done, Handler, Options
+
+KEPT = []
+
+
+class Careless(Handler[Options]):
+    """Begin to read, and leave it at that."""
+
+    async def handle(self, message, context):
+        async for file in context.attachments():
+            KEPT.append(file.stream())
+            await anext(KEPT[-1])
+        raise ValueError("in the middle")
+
+
+class Reader(Handler[Options]):
+    """Read the text."""
+
+    async def handle(self, message, context):
+        await context.body()
+        return Done()
+'''
+
+
+async def test_handlers_that_leave_attachments_half_read_starve_no_other_of_the_mailbox(daemon, tenant, tmp_path):
+    (tmp_path / "careless.py").write_text(CARELESS)
+    for number in range(4):
+        tenant.state.deliver_mime(MAILBOX, mail(f"bill {number}", bill_pdf=bytes(3_000_000)))
+    text = f"""
+handlers:
+  careless: {{use: "./careless.py:Careless", retry: {{attempts: 1}}}}
+  reader: {{use: "./careless.py:Reader", timeout: 5s, retry: {{attempts: 1}}}}
+mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{name: all, handle: [careless, reader]}}]}}]
+"""
+    async with daemon(text) as running:
+        await running.until_counts(deliveries_done=4, deliveries_dead=4)
