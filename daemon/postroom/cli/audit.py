@@ -145,6 +145,8 @@ def _conclude(audits: Sequence[FolderAudit], missing: int) -> None:
             "    what to do: let the daemon run; it takes them in when it compares next (`reconcile` says how often)."
         )
         return
+    if dead := sum(each.states.get("dead", 0) for each in audits):
+        click.echo(f"{counted(dead, 'message is', 'messages are')} dead: postroom messages list --dead")
     to_come = sum(each.to_come for each in audits)
     later = f", {to_come} of them since the last round" if to_come else ""
     click.echo(f"Nothing is missing: {counted(seen, 'message is', 'messages are')} accounted for{later}.")
