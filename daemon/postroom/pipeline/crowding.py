@@ -14,6 +14,9 @@ from postroom.ports import Report
 AFTER = 2
 """Deliveries of one mailbox that have waited in vain, with nobody answered in between, before it is a problem."""
 
+MEMORY = 100
+"""Deliveries of one mailbox that are remembered: enough to name their handlers."""
+
 
 class Crowding:
     """Which mailboxes' handlers wait in vain, until one of them is answered. Costs nothing while none does.
@@ -38,7 +41,8 @@ class Crowding:
         delivery = attempt.delivery
         mailbox = delivery.message.mailbox
         waiting = self._waiting.setdefault(mailbox, {})
-        waiting[delivery.id] = delivery.handler
+        if len(waiting) < MEMORY:
+            waiting[delivery.id] = delivery.handler
         if len(waiting) >= AFTER:
             self._report.problem(
                 _subject(mailbox), _problem(mailbox, waiting.values(), self._reading(mailbox, attempt))
