@@ -366,5 +366,5 @@ def _details(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say why a configuration was refused: how many problems it has, each of which has its line; of a defect where it is."""
+    """Say why a configuration was refused: how many problems it has, each on a line of its own; of a defect, where."""
     return str(error) if isinstance(error, PostroomError) else " at ".join(compact(error).values())

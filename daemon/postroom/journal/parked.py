@@ -1,4 +1,4 @@
-"""Which mailboxes are parked, for those who read the journal while the daemon runs; the daemon itself finds out anew."""
+"""Which mailboxes are parked, for those who read the journal while the daemon runs; it finds out anew itself."""
 
 from __future__ import annotations
 

@@ -99,10 +99,13 @@ async def effect(journal, folder, mail, clock):
 
 
 async def test_an_effect_entered_is_recorded_when_the_block_has_ended_well(effect):
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with effect("a") as first:
             assert first
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with effect("a") as first:
         assert first
         async with effect("a") as inner:
