@@ -110,9 +110,15 @@ def last_words(record: DeliveryRecord | ActionRecord) -> str:
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on standard output; where that is no terminal, a row is a line, so that it can be searched."""
     console = Console()
-    if not console.is_terminal:
-        console.width = UNFOLDED
-    console.print(table(title, columns, rows))
+    shown = table(title, columns, rows)
+    if console.is_terminal:
+        console.print(shown)
+        return
+    console.width, shown.box = UNFOLDED, None
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def counted(count: int, one: str, many: str) -> str:

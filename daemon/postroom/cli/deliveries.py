@@ -21,6 +21,8 @@ from postroom.cli.common import (
     state_option,
     with_views,
 )
+from postroom.errors import PostroomError
+from postroom.journal import JournalViews
 from postroom.journal.records import DeliveryRecord
 
 
@@ -82,8 +84,19 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
     if ids:
         count = run_async(with_views(path, lambda views: views.retry(ids, now)))
     else:
-        count = run_async(with_views(path, lambda views: views.retry_dead(now, handler=handler, mailbox=mailbox)))
+        count = run_async(with_views(path, lambda views: _retry_dead(views, handler, mailbox, now)))
     click.echo(f"{counted(count, 'delivery is', 'deliveries are')} ready again.")
+
+
+async def _retry_dead(views: JournalViews, handler: str, mailbox: str, now: datetime) -> int:
+    """Retry the dead letters that the filters let through; raises PostroomError when they fit no delivery at all."""
+    count = await views.retry_dead(now, handler=handler, mailbox=mailbox)
+    if not count and not await views.deliveries(handler=handler, mailbox=mailbox, limit=1) and (handler or mailbox):
+        wanted = " ".join(filter(None, (handler and f"for handler {handler}", mailbox and f"in mailbox {mailbox}")))
+        raise PostroomError(
+            f"The journal has no delivery {wanted}.", remedy="`postroom deliveries list` shows what there is."
+        )
+    return count
 
 
 @deliveries.command(short_help="Give deliveries up.")

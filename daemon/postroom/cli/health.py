@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
+from postroom.cli import words
 from postroom.cli.common import config_option, counted, echo, json_option, print_json, show_table
-from postroom.config import load_console
-from postroom.errors import ExitCode, PostroomError
+from postroom.config import Listen, load_console
+from postroom.errors import ConfigError, ExitCode, PostroomError
 
 LIMIT = 4.0
 """Seconds to wait for the answer: a HEALTHCHECK has five."""
@@ -21,21 +22,22 @@ LIMIT = 4.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from the configuration, not listened on
 
 
+USUAL = "http://127.0.0.1:8642"
+"""Where the console listens unless the configuration says otherwise."""
+
+
 @click.command()
 @config_option
+@click.option("--url", metavar="URL", help="Ask this console, whatever the file says: http://127.0.0.1:8642, say.")
 @json_option
-def health(path: Path, as_json: bool) -> int:
+def health(path: Path, url: str | None, as_json: bool) -> int:
     """Ask the daemon's console whether all is well.
 
-    Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody answers.
+    Where the configuration cannot be read, that is said, and the console is looked for in its usual place: the daemon
+    goes on with the configuration it has. Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody
+    answers, 78 when the configuration cannot be read and nobody answers.
     """
-    listen = load_console(path)
-    if listen is None:
-        raise PostroomError(
-            "This configuration has no console to ask.", remedy="Add `console: {listen: 127.0.0.1:8642}`."
-        )
-    host = EVERYWHERE.get(listen.host, listen.host)
-    status, snapshot = _ask(f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/healthz")
+    status, snapshot = _ask(url) if url else _ask_configured(path)
     if as_json:
         print_json(snapshot)
     else:
@@ -43,8 +45,32 @@ def health(path: Path, as_json: bool) -> int:
     return ExitCode.OK if status == 200 else ExitCode.FAILED  # noqa: PLR2004 - HTTP
 
 
-def _ask(url: str) -> tuple[int, dict[str, Any]]:
+def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
+    """Ask the console of the configuration; where that is unreadable say so, and ask at the usual place."""
+    try:
+        return _ask(_address(load_console(path)))
+    except ConfigError as error:
+        words.show(error)
+        click.echo(f"Asking at {USUAL} instead; `--url` asks elsewhere.", err=True)
+        try:
+            return _ask(USUAL)
+        except Unanswered as nobody:
+            nobody.exit_code = ExitCode.CONFIG
+            raise
+
+
+def _address(listen: Listen | None) -> str:
+    if listen is None:
+        raise PostroomError(
+            "This configuration has no console to ask.", remedy="Add `console: {listen: 127.0.0.1:8642}`."
+        )
+    host = EVERYWHERE.get(listen.host, listen.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}"
+
+
+def _ask(address: str) -> tuple[int, dict[str, Any]]:
     """Return the HTTP status and the snapshot; raises Unanswered when it is not our console that answers."""
+    url = f"{address.rstrip('/').removesuffix('/healthz')}/healthz"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         try:

@@ -64,8 +64,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 69 Graph unreachable, 74 journal unusable, "
-    "75 journal held by another daemon, 77 sign-in refused, 78 configuration wrong.",
+    epilog="Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 69 Graph unreachable, 70 a defect, "
+    "74 journal unusable, 75 journal held by another daemon, 77 sign-in refused, 78 configuration wrong.",
 )
 @click.version_option(__version__, prog_name="postroom")
 def cli() -> None:

@@ -80,9 +80,9 @@ class ReconcileSection(Section):
     """How the journal is held against what Graph lists, to find mail that rounds have missed."""
 
     every: Annotated[LongDuration, Field(ge=60, le=7 * 86_400)] = written("1h")
-    """How often each folder is compared; also after each walk of a whole folder."""
+    """How often each folder is compared, 1m to 7d; also after each walk of a whole folder."""
     window: Annotated[LongDuration, Field(ge=900, le=366 * 86_400)] = written("1d")
-    """How far back, by time of receipt: never before the folder's start, always to the last comparison."""
+    """How far back by time of receipt, 15m to 366d: never before the folder's start, always to the last comparison."""
 
 
 class LogSection(Section):

@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 
 from postroom.config.nodes import Node, plain
 from postroom.config.problems import Id, suggestion
+from postroom.config.units import DURATION_PATTERN as DURATION
+from postroom.config.units import format_duration
 
 _LONGEST_SHOWN = 60
 _OURS = frozenset(id_.value for id_ in Id)
@@ -102,7 +104,7 @@ def describe(error: ErrorDetails, node: Node, name: str, known: tuple[str, ...])
         known: The settings that exist where this one stands.
     """
     kind = str(error["type"])
-    context = {key: _bare(value) for key, value in error.get("ctx", {}).items()}
+    context = {key: _bare(value, node) for key, value in error.get("ctx", {}).items()}
     if kind in _OURS:
         return Id(kind), error["msg"].replace("{value}", shown(node)).replace("{{", "{").replace("}}", "}")
     id_, sentence = WORDS.get(kind, (Id.BAD_VALUE, "{message}; correct it"))
@@ -142,7 +144,10 @@ def _closest_choice(value: str, choices: list[str]) -> str:
     return guess if "did you mean" in guess else ""
 
 
-def _bare(value: Any) -> str:
+def _bare(value: Any, node: Node) -> str:
+    """Return what pydantic compared with as it is written: a limit of a duration is a duration."""
+    if isinstance(value, int | float) and isinstance(node.content, str) and re.fullmatch(DURATION, node.content):
+        return format_duration(value)
     return _uncapitalised(str(value)) if isinstance(value, Exception) else str(value)
 
 

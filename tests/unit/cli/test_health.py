@@ -42,6 +42,41 @@ def config(tmp_path):
         thread.join()
 
 
+@pytest.fixture
+def unreadable(config, tmp_path):
+    """A file that is no YAML any more, while the daemon goes on."""
+    path = tmp_path / "broken.yaml"
+    path.write_text("console: {listen: [\n")
+    return str(path)
+
+
+def test_an_unreadable_file_is_said_and_the_usual_console_asked_all_the_same(
+    config, unreadable, tmp_path, capsys, monkeypatch
+):
+    usual = f"http://{(tmp_path / 'postroom.yaml').read_text().split(chr(39))[1]}"
+    monkeypatch.setattr("postroom.cli.health.USUAL", usual)
+    assert run(["health", "-c", unreadable]) == 0
+    told = capsys.readouterr()
+    assert "broken.yaml" in told.err
+    assert f"Asking at {usual} instead" in told.err
+    assert told.out.startswith("degraded (running)\n")
+
+
+def test_an_unreadable_file_is_the_exit_code_when_nobody_answers_either(unreadable, capsys, monkeypatch):
+    monkeypatch.setattr("postroom.cli.health.USUAL", "http://127.0.0.1:1")
+    assert run(["health", "-c", unreadable]) == 78
+    told = " ".join(capsys.readouterr().err.split())
+    assert "broken.yaml" in told
+    assert "No daemon answers at http://127.0.0.1:1/healthz" in told
+
+
+def test_a_console_that_is_named_is_asked_whatever_the_file_says(config, unreadable, tmp_path, capsys):
+    usual = f"http://{(tmp_path / 'postroom.yaml').read_text().split(chr(39))[1]}"
+    assert run(["health", "-c", unreadable, "--url", f"{usual}/"]) == 0
+    told = capsys.readouterr()
+    assert (told.err, told.out.splitlines()[0]) == ("", "degraded (running)")
+
+
 def test_problems_are_paragraphs_and_dead_letters_are_counted_whatever_else_the_file_lacks(config, capsys):
     assert run(["health", "-c", config]) == 0
     told = capsys.readouterr().out

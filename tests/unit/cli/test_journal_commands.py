@@ -257,6 +257,13 @@ def test_pruning_rests_between_its_steps_for_the_daemon_beside_it(tmp_path, conf
     assert all(rest > 0 for rest in rests)
 
 
+def test_filters_that_fit_no_delivery_at_all_are_a_mistake(config, capsys):
+    assert run(["deliveries", "retry", "--all-dead", "--handler", "nope", "-c", config]) == 1
+    assert "no delivery for handler nope" in capsys.readouterr().err
+    assert run(["deliveries", "retry", "--all-dead", "--handler", "log", "-c", config]) == 0
+    assert run(["deliveries", "retry", "--all-dead", "--handler", "log", "-c", config]) == 0, "all are ready already"
+
+
 def test_a_period_that_is_none_is_refused(config, capsys):
     assert run(["journal", "prune", "--older-than", "soon", "-c", config]) == 2
     assert "30d or 12h" in capsys.readouterr().err

@@ -151,6 +151,8 @@ def test_a_setting_in_the_wrong_place_is_sent_to_the_right_one(problems, text, a
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("reconcile: {every: 10s}\n", "'10s' is too small; write 1m or more"),
+        ("reconcile: {window: 400d}\n", "'400d' is too large; write 366d or less"),
         ("tenant: {credential: {managed_identity: yes}}\n", "managed_identity is true or {client_id: ...}"),
         ("handlers: {a: {use: log, retry: 3}}\n", "write {attempts: 3}"),
         ("mailboxes: [{address: a@b.example, rules: [{when: {size: 10}}]}]\n", "10 is no limit; write a comparison"),
