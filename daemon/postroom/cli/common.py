@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,8 +61,30 @@ def load(path: Path) -> config.Config:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine to its end."""
-    return asyncio.run(work)
+    """Run a command's coroutine to its end, or to Ctrl-C, which raises KeyboardInterrupt."""
+    return asyncio.run(_interruptible(work))
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Let Ctrl-C wake the loop: asyncio's own handler only sets a mark, which a loop about to sleep does not see."""
+    if threading.current_thread() is not threading.main_thread():
+        return await work
+    task, loop, interrupted = asyncio.ensure_future(work), asyncio.get_running_loop(), asyncio.Event()
+
+    def interrupt() -> None:
+        interrupted.set()
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if interrupted.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        task.cancel()
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def print_json(value: Any) -> None:
