@@ -95,7 +95,7 @@ def test_every_code_of_our_own_is_explained_and_no_other(page, root):
     listed = set(rows(page("errors")["Graph"]))
     used = set()
     package = root / "daemon" / "postroom"
-    for path in [package / "ports.py", *(package / "graph").glob("*.py")]:
+    for path in [*(package / "ports").glob("*.py"), *(package / "graph").glob("*.py")]:
         used |= {text for text in strings(path) if text in listed} | set(
             re.findall(r'code="([A-Z]\w+)"', path.read_text(encoding="utf-8"))
         )

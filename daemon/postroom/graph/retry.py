@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from postroom.errors import GraphError, Throttled, Unavailable
-from postroom.ports import LONGEST_PARK
+from postroom.ports import LONGEST_RETRY_AFTER
 
 CONNECT_FAILED = "ConnectFailed"
 """Our own code for a request that never left this machine."""
@@ -35,7 +35,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if seconds is None and (moment := _date(value)):
         reference = _date(headers.get("date", "")) or now or datetime.now(UTC)
         seconds = (moment - reference).total_seconds()
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_PARK)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
 def backoff(attempt: int) -> float:

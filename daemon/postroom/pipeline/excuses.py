@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 
 from postroom.errors import AuthError, Conflict, GraphError, Throttled
-from postroom.ports import LOCAL_BUDGET, LONGEST_PARK, Clock
+from postroom.ports import LOCAL_BUDGET, LONGEST_RETRY_AFTER, Clock
 
 LONGEST_WAIT = 300.0
 """Seconds at most until what was excused is tried again: a long outage must not be followed by a long silence."""
@@ -75,7 +75,7 @@ class Excuses:
             return None
         asked: float = getattr(error, "retry_after", None) or 0.0
         wait = min(first * 2.0 ** min(count - 1, 10), LONGEST_WAIT) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        return max(wait, min(asked, LONGEST_PARK))
+        return max(wait, min(asked, LONGEST_RETRY_AFTER))
 
     def forget(self, key: int) -> None:
         """Note that there is nothing more to excuse. Costs next to nothing while all is well."""

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from postroom.errors import GraphError, PostroomError
-from postroom.ports import LONGEST_PARK, Clock
+from postroom.ports import LONGEST_RETRY_AFTER, Clock
 
 FIRST_PROBE, LONGEST_PROBE = 300.0, 3600.0
 """Seconds to the first probe, and between two at most: a changed grant takes effect within two hours."""
@@ -58,7 +58,7 @@ def probe_wait(error: GraphError, before: float | None) -> float:
 
 
 def _asked(error: BaseException) -> float:
-    return min(getattr(error, "retry_after", None) or 0.0, LONGEST_PARK)
+    return min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER)
 
 
 def explained(mailbox: str, parked: Parked) -> PostroomError:

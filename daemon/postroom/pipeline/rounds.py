@@ -16,7 +16,7 @@ from postroom.pipeline.limits import is_being_cancelled, spell
 from postroom.pipeline.parking import Parked, Parking, explained
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.walk import RoundResult
-from postroom.ports import LONGEST_PARK, Clock, Journal, Report
+from postroom.ports import LONGEST_RETRY_AFTER, Clock, Journal, Report
 
 FIRST_SPREAD = 0.02
 """Seconds between the first rounds of two folders at start."""
@@ -89,7 +89,7 @@ def next_due(subject: str, interval: float, now: float) -> float:
 def after_failure(interval: float, failures: int, retry_after: float | None) -> float:
     """Return the seconds to wait after the `failures`-th failed round in a row."""
     wait = interval * 2.0 ** min(failures - 1, 16)
-    return max(min(wait, max(LONGEST_BACK_OFF, interval)), min(retry_after or 0.0, LONGEST_PARK))
+    return max(min(wait, max(LONGEST_BACK_OFF, interval)), min(retry_after or 0.0, LONGEST_RETRY_AFTER))
 
 
 class Rounds:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from postroom.errors import Conflict, Forbidden, Throttled, Unavailable
 from postroom.graph.retry import backoff, retry_after, wait_before_retry
-from postroom.ports import LONGEST_PARK
+from postroom.ports import LONGEST_RETRY_AFTER
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def test_a_date_is_measured_by_the_senders_clock_where_it_tells_it():
 @given(st.text(max_size=40) | st.floats().map(str) | st.integers().map(str))
 def test_no_header_makes_for_an_endless_or_negative_wait(value):
     wait = retry_after({"retry-after": value}, NOW)
-    assert wait is None or 0 <= wait <= LONGEST_PARK
+    assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER
 
 
 def test_back_off_grows_has_jitter_and_ends():

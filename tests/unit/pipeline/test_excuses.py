@@ -20,7 +20,7 @@ from postroom.errors import (
 )
 from postroom.pipeline import excuses
 from postroom.pipeline.excuses import LONGEST_WAIT, Excuses, is_of_mailbox
-from postroom.ports import LOCAL_BUDGET, LONGEST_PARK
+from postroom.ports import LOCAL_BUDGET, LONGEST_RETRY_AFTER
 
 DOWN = Unavailable("Down.", status=503)
 
@@ -110,7 +110,7 @@ async def test_who_finds_no_room_in_the_memory_is_not_excused_each_time(clock, m
 
 async def test_it_waits_as_long_as_graph_asks_for_but_not_for_days(clock):
     assert Excuses(clock).wait(1, Throttled("Wait.", retry_after=900.0), 0.0, 1.0) == 900
-    assert Excuses(clock).wait(1, Throttled("Wait.", retry_after=1e9), 0.0, 1.0) == LONGEST_PARK
+    assert Excuses(clock).wait(1, Throttled("Wait.", retry_after=1e9), 0.0, 1.0) == LONGEST_RETRY_AFTER
 
 
 async def test_what_has_ended_is_forgotten_and_memory_has_an_end(clock, monkeypatch):

@@ -15,7 +15,7 @@ from postroom.pipeline.lanes import Lanes
 from postroom.pipeline.rounds import (
     LONG,
     LONGEST_BACK_OFF,
-    LONGEST_PARK,
+    LONGEST_RETRY_AFTER,
     STUCK,
     Due,
     Rounds,
@@ -56,7 +56,7 @@ def test_folders_are_spread_over_the_interval():
 def test_a_failing_folder_is_tried_again_within_bounds(interval, failures, retry_after):
     wait = after_failure(interval, failures, retry_after)
 
-    assert min(interval, LONGEST_BACK_OFF) <= wait <= max(LONGEST_BACK_OFF, interval, LONGEST_PARK)
+    assert min(interval, LONGEST_BACK_OFF) <= wait <= max(LONGEST_BACK_OFF, interval, LONGEST_RETRY_AFTER)
 
 
 def test_waits_double_and_retry_after_is_honoured():

@@ -1,0 +1,199 @@
+"""What the rooms and the journal hand each other: folders, pages, verdicts on rules, mail actions, what is pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from postroom.model import Delivery, DeliveryState, MailAction, Message
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """A folder as the journal knows it.
+
+    Attributes:
+        key: The journal's id of it.
+        link: The last committed link, or None before the first page.
+        walk: ``full`` while everything is being listed (first walk or resync), ``round`` afterwards.
+        floor: In a full walk, mail received earlier is remembered but not dispatched; None: all is dispatched.
+        mode: ``delta``, or ``listing`` where delta cannot run.
+        graph_id: Graph's id of the folder that `link` belongs to; None before the first page.
+        reconciled_at: When it was last compared whole with Graph's listing, as of the start; None: never.
+    """
+
+    key: int
+    mailbox: str
+    name: str
+    link: str | None = None
+    walk: Literal["full", "round"] = "full"
+    floor: datetime | None = None
+    mode: Literal["delta", "listing"] = "delta"
+    graph_id: str | None = None
+    reconciled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """A rule that matched, and whether its own actions are due at once because it names no handler."""
+
+    name: str
+    handlers: tuple[str, ...] = ()
+    actions: tuple[MailAction, ...] = ()
+
+
+class NewMessage(NamedTuple):
+    """A message of a page with what the rules said of it.
+
+    Attributes:
+        dispatch: False for mail that was there before Postroom was (the floor): remembered, never delivered.
+        failure: Why its rules could not be evaluated; its deliveries then start as dead letters with this error.
+    """
+
+    message: Message
+    rules: tuple[MatchedRule, ...] = ()
+    dispatch: bool = True
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageCommit:
+    """One page with the link that follows it, stored in one transaction.
+
+    Attributes:
+        room: Handler -> how many of the page's deliveries may be claimed with it, in the same transaction.
+        graph_id: Graph's id of the folder that the page and the link are of.
+        advance: False for messages that a round has missed: they are taken in, and the folder stays as it is.
+        conclude: Asked about messages that moved here and whose handlers had them before; without, nothing follows.
+    """
+
+    folder: int
+    messages: Sequence[NewMessage]
+    link: str | None
+    walk: Literal["full", "round"]
+    at: datetime
+    mode: Literal["delta", "listing"] = "delta"
+    floor: datetime | None = None
+    room: Mapping[str, int] = field(default_factory=dict)
+    graph_id: str | None = None
+    advance: bool = True
+    conclude: Conclude | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What a commit found: `fresh` messages were new to the folder, `known` were suppressed.
+
+    Attributes:
+        deliveries: How many were made; `claimed` are those of them that are already running.
+    """
+
+    fresh: int = 0
+    known: int = 0
+    deliveries: int = 0
+    actions: int = 0
+    claimed: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """A message with the state of every delivery of it, for the verdict on its rules.
+
+    Attributes:
+        rules: Rule name -> the handlers it named, as routed.
+        states: Handler name -> state of its delivery, the present settlement included.
+    """
+
+    message_id: int
+    mailbox: str
+    folder: str
+    rules: Mapping[str, tuple[str, ...]]
+    states: Mapping[str, DeliveryState]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """Mail actions to be recorded. (message, origin) is unique: asking twice records once.
+
+    Attributes:
+        origin: ``rule NAME then``, ``rule NAME on_failure`` or ``handler NAME``.
+    """
+
+    message_id: int
+    origin: str
+    actions: tuple[MailAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many messages lost their details.
+
+    Attributes:
+        upto: The last id that was old enough to be looked at: go on after it.
+        more: Whether what follows may be old enough as well.
+    """
+
+    count: int
+    upto: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgettable:
+    """Pruned messages as (our id, mailbox, Graph's id); `upto` as in `Pruned`."""
+
+    messages: tuple[tuple[int, str, str], ...]
+    upto: int
+
+
+Conclude = Callable[[Siblings], Sequence[ActionRequest]]
+"""Pure: which `then` / `on_failure` actions are due now that these states hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTask:
+    """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
+
+    id: int
+    mailbox: str
+    message_id: str
+    origin: str
+    actions: tuple[MailAction, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """How carrying out an `ActionTask` went. `state` is ``done``, ``ready`` (again at `due_at`) or ``dead``.
+
+    A try that is not `counted` leaves the task as many as before.
+    """
+
+    task: ActionTask
+    state: Literal["done", "ready", "dead"]
+    at: datetime
+    due_at: datetime | None = None
+    error: str = ""
+    note: str = ""
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldHandler:
+    """A handler whose deliveries are held, since when the first of the attempts began that failed, and why."""
+
+    handler: str
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSpec:
+    """A folder to watch; `floor` is where its first walk starts dispatching (None: everything)."""
+
+    tenant: str
+    mailbox: str
+    folder: str
+    floor: datetime | None
