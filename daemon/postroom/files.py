@@ -83,14 +83,14 @@ async def save_once(directory: Path, name: str, pieces: AsyncIterator[bytes]) ->
     hash. So a repeat makes no second copy. Raises OSError. Where the file system has no files without a name (FAT,
     NFS), a kill may leave a ``.postroom-*.part`` file behind.
     """
-    draft = _Draft(directory)
+    unfinished = _Unfinished(directory)
     try:
-        await _in_thread(draft.open)
+        await _in_thread(unfinished.open)
         async for piece in pieces:
-            await _in_thread(draft.write, piece)
-        return await _in_thread(draft.place, safe_name(name))
+            await _in_thread(unfinished.write, piece)
+        return await _in_thread(unfinished.place, safe_name(name))
     finally:
-        await _in_thread(draft.discard)
+        await _in_thread(unfinished.discard)
 
 
 async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
@@ -105,7 +105,7 @@ async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
         raise
 
 
-class _Draft:
+class _Unfinished:
     """A file being written, without a name where that can be, or under one that nobody looks at. Blocking."""
 
     def __init__(self, directory: Path) -> None:

@@ -238,12 +238,12 @@ def test_a_file_that_vanishes_is_not_the_same(tmp_path):
 
 
 def test_a_file_that_is_being_written_leaves_nothing_behind_when_the_process_is_killed(tmp_path):
-    draft = files._Draft(tmp_path)
-    draft.open()
-    if draft.path.parent != files._OPEN_FILES:
+    unfinished = files._Unfinished(tmp_path)
+    unfinished.open()
+    if unfinished.path.parent != files._OPEN_FILES:
         pytest.skip("this file system has no files without a name")
-    draft.write(b"half of it")
-    draft.file.close()  # as the system does it; nobody discards the draft
+    unfinished.write(b"half of it")
+    unfinished.file.close()  # as the system does it; nobody discards the unfinished
     assert list(tmp_path.iterdir()) == []
 
 

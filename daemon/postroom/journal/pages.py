@@ -13,7 +13,7 @@ from postroom.failpoints import reach
 from postroom.journal import actions
 from postroom.journal.codec import clean, decode_rules, encode_rules, micros
 from postroom.journal.deliver import Routed, deliver, handlers_of
-from postroom.journal.drafts import Draft, handlers_named
+from postroom.journal.prepare import PreparedMessage, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
 from postroom.ports import PageCommit, PageResult, Siblings
@@ -133,16 +133,16 @@ def known(connection: Connection, folder: int, ids: Sequence[str]) -> frozenset[
     return frozenset(graph_id for graph_id, _, seen_in, _ in stored if seen_in == folder)
 
 
-def commit_page(connection: Connection, page: PageCommit, drafts: Mapping[str, Draft]) -> PageResult:
-    """See `ports.Journal.commit_page`; `drafts` are those of the page's messages."""
+def commit_page(connection: Connection, page: PageCommit, prepared: Mapping[str, PreparedMessage]) -> PageResult:
+    """See `ports.Journal.commit_page`; `prepared` are the page's messages."""
     mailbox = mailbox_of(connection, page.folder)
     floor = None if page.floor is None else micros(page.floor)
     at = micros(page.at)
     if page.advance:
         _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
-    stored = _stored(connection, mailbox, page.folder, list(drafts))
-    added = [new for graph_id, new in drafts.items() if graph_id not in stored]
-    moved = [(row, drafts[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
+    stored = _stored(connection, mailbox, page.folder, list(prepared))
+    added = [new for graph_id, new in prepared.items() if graph_id not in stored]
+    moved = [(row, prepared[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
     asked = actions.record(connection, {**_due_at_once(mailbox, routed), **_concluded(page, mailbox, routed)}, page.at)
@@ -164,7 +164,7 @@ def _stored(connection: Connection, mailbox: int, folder: int, ids: Sequence[str
     return here if not elsewhere else here | {row[0]: row for row in _LOCKED.rows(connection, elsewhere)}
 
 
-def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[Draft]) -> list[Routed]:
+def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[PreparedMessage]) -> list[Routed]:
     """Insert new messages; returns those that were routed."""
     if not added:
         return []
@@ -174,7 +174,7 @@ def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[Draf
     return [Routed(ids[new.row[0]], new.message, new.rules, new.failure) for new in added if new.dispatch and new.rules]
 
 
-def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, Draft]]) -> list[Routed]:
+def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, PreparedMessage]]) -> list[Routed]:
     """Bring messages here that were last seen in another folder; returns those that were routed again."""
     if not moved:
         return []
@@ -185,12 +185,12 @@ def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, Dra
     return [Routed(key, new.message, new.rules, new.failure, had[key]) for key, _, new in routed if new.rules]
 
 
-def _moved(folder: int, rules: str | None, new: Draft, key: int) -> Values:
+def _moved(folder: int, rules: str | None, new: PreparedMessage, key: int) -> Values:
     """Return the values of `_MOVE`. Whatever pruning took is there again: somebody may have to look at it."""
     return (folder, new.internet_message_id, True, new.subject, new.sender, _all_rules(rules, new), new.snapshot, key)
 
 
-def _all_rules(rules: str | None, new: Draft) -> str:
+def _all_rules(rules: str | None, new: PreparedMessage) -> str:
     """What matched before stays in the rules: its deliveries may still be under way."""
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
     return encode_rules({**before, **handlers_named(new.rules)})

@@ -26,9 +26,9 @@ from postroom.journal import (
     upkeep,
 )
 from postroom.journal.database import Database
-from postroom.journal.drafts import draft
 from postroom.journal.engine import database_file, make_engine, parse, size_of, threads
 from postroom.journal.lock import FileLock, Lock, server_lock
+from postroom.journal.prepare import prepare
 from postroom.model import Delivery, Settlement
 from postroom.ports import (
     ActionResult,
@@ -79,7 +79,7 @@ class SqlJournal:
 
     async def commit_page(self, page: PageCommit) -> PageResult:
         """See `ports.Journal.commit_page`."""
-        result = await self.database.write(pages.commit_page, page, draft(page.messages, page.at))
+        result = await self.database.write(pages.commit_page, page, prepare(page.messages, page.at))
         reach("page.committed")
         return result
 

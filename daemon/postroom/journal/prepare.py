@@ -1,6 +1,6 @@
 """The messages of a page as they are going to be stored.
 
-They are drafted before the database's thread is asked: who made them has them at hand, the other thread would have to
+They are prepared before the database's thread is asked: who made them has them at hand, the other thread would have to
 fetch every part of them from another processor's cache.
 """
 
@@ -16,7 +16,7 @@ from postroom.model import Message
 from postroom.ports import MatchedRule, NewMessage
 
 
-class Draft(NamedTuple):
+class PreparedMessage(NamedTuple):
     """A message of a page.
 
     Attributes:
@@ -52,15 +52,15 @@ class Draft(NamedTuple):
         return snapshot
 
 
-def draft(messages: Sequence[NewMessage], at: datetime) -> dict[str, Draft]:
-    """Return Graph's id -> draft; of an id that comes twice the last one counts."""
+def prepare(messages: Sequence[NewMessage], at: datetime) -> dict[str, PreparedMessage]:
+    """Return Graph's id -> the prepared message; of an id that comes twice the last one counts."""
     distinct = {id(new.rules): new.rules for new in messages}  # most messages of a page share theirs
     texts = {key: encode_rules(handlers_named(rules)) for key, rules in distinct.items()}
     seen = micros(at)
-    return {new.message.id: _draft(new, seen, texts[id(new.rules)]) for new in messages}
+    return {new.message.id: _prepare(new, seen, texts[id(new.rules)]) for new in messages}
 
 
-def _draft(new: NewMessage, seen: int, rules: str) -> Draft:
+def _prepare(new: NewMessage, seen: int, rules: str) -> PreparedMessage:
     message, snapshot = new.message, None
     if new.dispatch:
         snapshot, message = encode_message(message)
@@ -75,7 +75,7 @@ def _draft(new: NewMessage, seen: int, rules: str) -> Draft:
         rules if new.dispatch else None,
         snapshot,
     )
-    return Draft(message, new.rules, new.dispatch, new.failure, row)
+    return PreparedMessage(message, new.rules, new.dispatch, new.failure, row)
 
 
 def handlers_named(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:
