@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from postroom.cli.accounts import Accounts, Period
 from postroom.cli.common import config_option, counted, echo, json_option, load, print_json, run_async, show_table, when
+from postroom.cli.progress import folders_done
 from postroom.config import Config
 from postroom.config.units import parse_duration
 from postroom.errors import ExitCode, PostroomError
@@ -109,7 +108,7 @@ def _wanted(config: Config, mailboxes: Sequence[str], folders: Sequence[str]) ->
 async def _audit(config: Config, wanted: Mapping[str, tuple[str, ...]], period: Period) -> list[FolderAudit]:
     journal = await open_journal(config.journal, exclusive=False)
     try:
-        with _progress(sum(map(len, wanted.values()))) as looked:
+        with folders_done(sum(map(len, wanted.values())), "Reading ...", "looked at") as looked:
             return await Accounts(JournalViews(journal), looked).audit(config, wanted, period)
     finally:
         await journal.close()
@@ -154,18 +153,3 @@ def _conclude(audits: Sequence[FolderAudit], missing: int) -> None:
 
 def _as_json(each: FolderAudit) -> dict[str, object]:
     return {**asdict(each), "journalled": each.journalled}
-
-
-@contextlib.contextmanager
-def _progress(folders: int) -> Iterator[Callable[[], None]]:
-    """Show in a terminal how many folders have been looked at; yields what to call after each."""
-    console, done = Console(stderr=True), 0
-    with console.status("Reading ...") if console.is_terminal else contextlib.nullcontext() as status:
-
-        def one_more() -> None:
-            nonlocal done
-            done += 1
-            if status is not None:
-                status.update(f"{done} of {folders} folders looked at")
-
-        yield one_more

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
+from postroom.cli.progress import folders_done
 from postroom.clock import SystemClock
 from postroom.config import Config, WatchedMailbox
 from postroom.config.problems import WARNINGS, Id
@@ -49,7 +47,7 @@ async def online(config: Config) -> list[Problem]:
         for number, mailbox in enumerate(config.mailboxes)
         for index, folder in enumerate(mailbox.folders)
     ]
-    with _progress(len(looks)) as looked_up:
+    with folders_done(len(looks), "Signing in ...", "looked up") as looked_up:
         found = await asyncio.gather(
             *(
                 _try_tenant(config, tenant, [each for each in looks if each.mailbox.tenant == tenant.name], looked_up)
@@ -148,18 +146,3 @@ def _missing(claims: Mapping[str, Any], mailboxes: list[WatchedMailbox]) -> list
 
 def _sends(rule: Rule) -> bool:
     return any(isinstance(action, Reply | Forward | Send) for action in (*rule.then, *rule.on_failure))
-
-
-@contextlib.contextmanager
-def _progress(folders: int) -> Iterator[Callable[[], None]]:
-    """Show in a terminal how many of the folders have been looked up; yields what to call after each."""
-    console, done = Console(stderr=True), 0
-    with console.status("Signing in ...") if console.is_terminal else contextlib.nullcontext() as status:
-
-        def one_more() -> None:
-            nonlocal done
-            done += 1
-            if status is not None:
-                status.update(f"{done} of {folders} folders looked up")
-
-        yield one_more
