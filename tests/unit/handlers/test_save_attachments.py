@@ -225,7 +225,7 @@ async def test_a_full_disk_leaves_no_content_half_read(tmp_path, monkeypatch, ki
         raise OSError(errno.ENOSPC, "No space left on device")
 
     source = Counting()
-    monkeypatch.setattr("postroom.files._Draft.write", full)
+    monkeypatch.setattr("postroom.files._Unfinished.write", full)
     with pytest.raises(TemporaryError):
         await save(tmp_path, replace(make_attachment("a.pdf", "x", kind=kind), source=source))
     assert (len(source.kept), source.open) == (1, 0)
@@ -243,7 +243,7 @@ async def test_an_attachment_that_cannot_be_saved_is_not_left_half_read(tmp_path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     source = Counting()
-    monkeypatch.setattr("postroom.files._Draft.write", full)
+    monkeypatch.setattr("postroom.files._Unfinished.write", full)
     with pytest.raises(OSError, match="No space"):
         await replace(make_attachment("a.pdf", "x"), source=source).save_to(tmp_path)
     assert (len(source.kept), source.open) == (1, 0)
