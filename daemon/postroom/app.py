@@ -6,7 +6,7 @@ Signals and exit codes live in `cli.run`, so that a test can run an `App` in its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -14,42 +14,33 @@ from typing import Self
 from postroom.build import Generation, build, pollers, put_away
 from postroom.chores import Chores
 from postroom.config import Config
-from postroom.errors import ConfigError, JournalError, PostroomError
+from postroom.errors import JournalError, PostroomError
 from postroom.failpoints import reach
 from postroom.freshness import FreshnessWatch
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
-from postroom.observe.log import compact
 from postroom.observe.metrics import Use
 from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
 from postroom.pipeline import act, timepiece
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
-from postroom.pipeline.limits import at_most
 from postroom.pipeline.reconcile import Reconciler
 from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import PROGRESS, Rounds
 from postroom.pipeline.timepiece import Timepiece
 from postroom.plugin import Log
 from postroom.ports import Clock
+from postroom.reload import check_reloadable, problems_of, read_config, why_refused
+from postroom.rooms import LAST_MOMENT, Rooms
 from postroom.schedule import Schedule
 from postroom.web import build_console, serve
 
 TICK = 0.25
 """Seconds between two looks at which folders are due: a timer for each poll would cost three times the CPU."""
 
-ROOM_IS_WELL = 30.0
-"""Seconds a room must run after a defect before its problem counts as over."""
-
 ROUNDS_WITHIN = 900.0
 """Seconds within which rooms must make progress, or the watchdog is not fed; nothing to do is progress too."""
-
-LOAD_LIMIT = 60.0
-"""Seconds that reading the configuration may take at a reload."""
-
-LAST_MOMENT = 1.0
-"""Seconds that what was cut off at a stop is given to notice it."""
 
 
 class App:
@@ -79,7 +70,7 @@ class App:
         self._schedule = Schedule(
             lambda job, error: report.problem(f"job {job}", error), lambda job: report.recovered(f"job {job}")
         )
-        self._tasks: list[asyncio.Task[None]] = []
+        self._rooms = Rooms(clock=clock, report=report)
         self._retiring: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -89,7 +80,7 @@ class App:
             await self._start()
         except BaseException:
             self._schedule.stop()
-            await self._end_rooms(0.0)
+            await self._rooms.end(0.0)
             await self._stack.aclose()
             raise
         return self
@@ -154,7 +145,7 @@ class App:
         """Let the rooms work, once READY is said: from then on the watchdog finds a handler that blocks everything."""
         for name, run in (("deliveries", self.dispatcher.run), ("actions", self.actor.run)):
             self.report.health.expect(name, ROUNDS_WITHIN)
-            self._tasks.append(asyncio.create_task(self._supervise(name, run)))
+            self._rooms.open(name, run)
 
     def _keep(self, generation: Generation) -> None:
         """Have the journal keep what the configuration says, for as long as it says."""
@@ -172,23 +163,6 @@ class App:
             attempt=delivery.attempt,
         )
         return log
-
-    async def _supervise(self, name: str, run: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Run a room; a defect in it is reported and it starts again, it never ends in silence."""
-        while True:
-            room = asyncio.create_task(run())
-            try:
-                await asyncio.wait({room}, timeout=ROOM_IS_WELL)
-                if not room.done():
-                    self.report.recovered(f"room {name}")
-                await room
-            except Exception as error:  # noqa: BLE001 - see the docstring
-                self.report.problem(f"room {name}", error)
-                await self._clock.sleep(1.0)
-            else:
-                return
-            finally:
-                room.cancel()
 
     def _longest_wait(self) -> float:
         return max([act.POLICY.longest, *(each.retry.longest for each in self.dispatcher.desk.handlers.values())])
@@ -246,15 +220,15 @@ class App:
         async with self._reloading:
             self._notifier.reloading()
             try:
-                await self._take_over(await _loaded(load))
+                await self._take_over(await read_config(load))
             except Exception as error:
-                self.report.event("reload_failed", reason=_reason(error), details=_details(error))
+                self.report.event("reload_failed", reason=why_refused(error), details=problems_of(error))
                 raise
             finally:
                 self._notifier.ready(self.chores.status())
 
     async def _take_over(self, config: Config) -> None:
-        _check_restart(self.config, config)
+        check_reloadable(self.config, config)
         old = self._generation
         new = await build(config, old.connections, clock=self._clock, report=self.report)
         try:
@@ -318,53 +292,12 @@ class App:
         reach("stop.draining")
         await self.reconciler.stop()
         await asyncio.gather(self.rounds.stop(limit), self.dispatcher.stop(limit), self.actor.stop(limit))
-        await self._end_rooms(limit)
+        await self._rooms.end(limit, self._retiring)
         reach("stop.drained")
         await self._stack.aclose()
         reach("stop.closed")
         self.report.event("stopped")
 
-    async def _end_rooms(self, limit: float) -> None:
-        """Wait for the rooms to settle what they have, then cancel what is left."""
-        left = {*self._tasks, *self._retiring}
-        for wait in (limit, LAST_MOMENT):
-            if left:
-                _, left = await asyncio.wait(left, timeout=wait)
-            for task in left:
-                task.cancel()
-
     async def _put_away_present(self) -> None:
         """The drain is over: who still works on the desk cannot be stopped, and is not waited for."""
         await put_away(self._generation, keep={}, report=self.report, patience=LAST_MOMENT)
-
-
-async def _loaded(load: Callable[[], Config]) -> Config:
-    try:
-        return await at_most(LOAD_LIMIT, asyncio.to_thread(load))
-    except TimeoutError as error:
-        raise PostroomError(
-            f"The configuration could not be read within {LOAD_LIMIT:.0f} s.",
-            remedy="Look at the disk it is on, and at what the modules of your own handlers do when they are imported.",
-        ) from error
-
-
-def _check_restart(old: Config, new: Config) -> None:
-    """Raise PostroomError when the new configuration changes what a running daemon cannot."""
-    changed = [name for name in ("journal", "console") if getattr(old, name) != getattr(new, name)]
-    if changed:
-        raise PostroomError(
-            f"A reload cannot change `{'` and `'.join(changed)}`.",
-            remedy="Restart the daemon for that, or change it back and reload.",
-        )
-
-
-def _details(error: Exception) -> str:
-    """Say why a configuration was refused: its problems one by one."""
-    if isinstance(error, ConfigError):
-        return "; ".join(str(problem) for problem in error.problems if problem.severity == "error")
-    return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    """Say why a configuration was refused: how many problems it has, each on a line of its own; of a defect, where."""
-    return str(error) if isinstance(error, PostroomError) else " at ".join(compact(error).values())

@@ -115,7 +115,7 @@ async def test_a_stop_while_rounds_end_for_a_reload_does_not_watch_again(config,
 
 
 async def test_a_configuration_that_cannot_be_read_in_time_is_refused(config, monkeypatch):
-    monkeypatch.setattr("postroom.app.LOAD_LIMIT", 0.05)
+    monkeypatch.setattr("postroom.reload.LOAD_LIMIT", 0.05)
     release = threading.Event()
     async with run_daemon(load_config(config(rules()))) as running:
         with pytest.raises(PostroomError, match="could not be read within"):

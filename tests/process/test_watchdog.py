@@ -112,7 +112,7 @@ async def test_it_is_not_fed_when_the_room_of_deliveries_hangs(app):
 
 async def test_it_is_not_fed_when_the_room_of_deliveries_is_dead(app):
     running, clock, systemd = app
-    deliveries, _ = running._tasks
+    deliveries = running._rooms._tasks["deliveries"]
     deliveries.cancel()
     await asyncio.wait({deliveries})
     go_on(running, clock, DAY)
