@@ -32,8 +32,8 @@ async def test_a_room_with_a_defect_is_reported_and_works_again(bench):
         again.set()
 
     rooms.open("post", run)
-    while "room post" not in health.troubles:
-        await asyncio.sleep(0)
+    await clock.wait_for_sleepers()
+    assert "room post" in health.troubles
     await clock.advance(1.0)
     await asyncio.wait_for(again.wait(), 5)
     await rooms.end(1.0)
