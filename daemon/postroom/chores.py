@@ -118,10 +118,10 @@ class Chores:
         """Say in a line how it goes."""
         counts, health = self._report.health.counts, self._report.health
         waiting = counts.get("deliveries.ready", 0) + counts.get("deliveries.running", 0)
-        dead = counts.get("deliveries.dead", 0)
+        dead, stopped = counts.get("deliveries.dead", 0), counts.get("actions.dead", 0)
         return (
             f"{health.status()}: {len(health.folders)} folders, {waiting} deliveries waiting, "
-            f"{dead} dead letters, {len(health.present())} problems"
+            f"{dead} dead letters, {stopped} dead mail actions, {len(health.present())} problems"
         )
 
     def forget(self, tenants: set[str]) -> None:

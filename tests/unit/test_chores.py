@@ -54,6 +54,16 @@ async def test_a_journal_that_fails_hears_of_the_rounds_later(chores, journal, c
     assert chores.walked == {}
 
 
+async def test_the_line_for_systemctl_counts_whatever_waits_for_an_operator(chores):
+    chores._report.health.counts = {
+        "deliveries.ready": 3,
+        "deliveries.running": 1,
+        "deliveries.dead": 2,
+        "actions.dead": 5,
+    }
+    assert chores.status() == ("ok: 0 folders, 4 deliveries waiting, 2 dead letters, 5 dead mail actions, 0 problems")
+
+
 class Token:
     """A token that is refreshed when the test says so."""
 
