@@ -7,6 +7,7 @@ makes and drops a database of its own beside that one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import threading
@@ -1463,6 +1464,22 @@ async def reserved(bench: Bench, wanted: SendPlan, at: datetime = NOW, windows: 
     seen: list[Traffic] = []
     assert isinstance(await bench.journal.reserve_send(wanted, windows, seen.append, at), SendRecord)
     return seen[0]
+
+
+async def test_two_mails_reserved_at_one_instant_know_of_each_other(bench: Bench) -> None:
+    """Each would like to count while the other counts; where that is possible both find nothing."""
+    both_count, counted = threading.Barrier(2), list[int]()
+
+    def decide(traffic: Traffic) -> Busy | None:
+        counted.append(traffic.mailbox)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_count.wait(0.3)
+        return Busy("one is enough") if traffic.mailbox else None
+
+    both = (bench.journal.reserve_send(plan(number, ANNA), SINCE, decide, NOW) for number in (1, 2))
+    found = await asyncio.gather(*both)
+    assert sorted(type(each).__name__ for each in found) == ["Busy", "SendRecord"]
+    assert counted == [0, 1]
 
 
 async def test_a_mail_is_known_from_when_it_was_reserved_and_counted_once(bench: Bench) -> None:

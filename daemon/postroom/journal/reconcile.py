@@ -38,6 +38,7 @@ def account(connection: Connection, folder: int, since: datetime, until: datetim
         .join_from(messages, deliveries, deliveries.c.message_id == messages.c.id, isouter=True)
         .where(messages.c.folder_id == folder, messages.c.received_at >= micros(since))
         .where(messages.c.received_at < micros(until))
+        .order_by(messages.c.id)
     )
     received: dict[str, int] = {}
     states: dict[str, list[str]] = defaultdict(list)

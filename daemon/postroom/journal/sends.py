@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal_colu
 from postroom.failpoints import reach
 from postroom.journal.codec import clean, micros, moment, moment_or_none
 from postroom.journal.statement import Prepared, PreparedIn
-from postroom.journal.tables import correspondents, sends
+from postroom.journal.tables import correspondents, mailboxes, sends
 from postroom.ports import Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 
 _COLUMNS: Final = ("key", "mailbox", "conversation", "state", "at")
@@ -40,6 +40,14 @@ _NOTE: Final = Prepared(
     "new_note",
     "new_tried_at",
     "the_key",
+)
+_LOCK: Final = Prepared(
+    # Counting is by mailbox, and so are those who count; messages and deliveries that refer to it are not kept waiting.
+    select(mailboxes.c.id)
+    .where(mailboxes.c.address == bindparam("mailbox"))
+    .order_by(mailboxes.c.id)
+    .with_for_update(key_share=True),
+    "mailbox",
 )
 _OF_MAILBOX: Final = Prepared(
     select(func.count()).where(sends.c.mailbox == bindparam("mailbox"), sends.c.at > bindparam("since")),
@@ -96,6 +104,7 @@ def reserve(
     at: datetime,
 ) -> SendRecord | Refusal | Busy:
     """See `ports.Journal.reserve_send`."""
+    _LOCK.rows(connection, plan.mailbox)
     if (known := read(connection, plan.key)) is not None:
         return known
     if (objection := decide(_traffic(connection, plan, windows))) is not None:
