@@ -70,9 +70,9 @@ async def test_a_full_mailbox_is_walked_by_listing_and_says_so(daemon, tenant):
 
 @pytest.mark.parametrize("code", ["SyncStateNotFound", "SyncStateInvalid", "resyncRequired"])
 async def test_a_410_in_the_middle_of_a_walk_repeats_nothing(code, daemon, tenant):
-    for number in range(120):
+    for number in range(60):
         tenant.state.deliver_mime(MAILBOX, mail(f"mail {number}"))
     tenant.faults.add(Fault(GraphAnswer(410, code), path="*/delta*", after=1))
     async with daemon(CONFIG) as running:
-        await running.until_counts(messages=120, deliveries_done=120, actions_done=120)
+        await running.until_counts(messages=60, deliveries_done=60, actions_done=60)
     assert tenant.faults.injected
