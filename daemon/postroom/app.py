@@ -103,7 +103,7 @@ class App:
         self._open_rooms()
         await self._watch(self._generation)
         await self._open_console()
-        self._schedule.every(TICK, "poll", self._tick)
+        self._schedule.every(TICK, "poll", self._tick, at_once=True)
         self.report.metrics.used = self._used
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)

@@ -106,7 +106,7 @@ async def nothing_is_unaccounted(running):
 
 async def test_410_in_mid_round(comparing, tenant):
     arrive(tenant, 130)
-    tenant.faults.add(Fault(GraphAnswer(410, "SyncStateNotFound"), path=DELTA, after=3))
+    tenant.faults.add(Fault(GraphAnswer(410, "SyncStateNotFound"), path=DELTA, after=2))
     async with comparing() as running:
         await running.until_counts(messages=130, deliveries_done=130)
         assert len(told(running, "resync")) == 1
