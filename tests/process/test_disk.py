@@ -10,8 +10,9 @@ from contextlib import closing
 
 import pytest
 
+from support.account import nothing_is_unaccounted
 from support.command import command, daemon, postroom
-from support.daemon import MAILBOX, mail
+from support.daemon import MAILBOX, load_config, mail, run_daemon
 from support.disk import SmallDisk
 from support.process import LEDGER_HANDLER, LedgerServer
 
@@ -66,6 +67,13 @@ def states(journal):
         return dict(database.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
 
 
+async def all_is_accounted_for(config, count):
+    """Ask the audit and the gauge of a daemon that goes on with the journal; so many messages are in the folder."""
+    async with run_daemon(load_config(config)) as running:
+        [found] = await nothing_is_unaccounted(running)
+    assert found.states == {"done": count}
+
+
 def files(disk):
     """Sizes of all files on the disk, drafts too."""
     return [each.stat().st_size for each in disk.seen.rglob("*") if each.is_file()]
@@ -79,8 +87,8 @@ def the_problem(ended):
 async def test_a_full_disk_loses_nothing_and_repeats_nothing_and_the_daemon_goes_on_when_there_is_room(
     disk, on_disk, tenant, ledger, tmp_path
 ):
-    ids = sent(tenant, 20)
-    async with disk.postroom("run", "-c", on_disk(with_ledger(ledger))) as running:
+    ids, config = sent(tenant, 20), on_disk(with_ledger(ledger))
+    async with disk.postroom("run", "-c", config) as running:
         await ledger.until(20)
         disk.fill()
         ids |= sent(tenant, 400, first=20)
@@ -92,6 +100,8 @@ async def test_a_full_disk_loses_nothing_and_repeats_nothing_and_the_daemon_goes
     assert ledger.messages == ids
     assert set(ledger.repeats.values()) == {1}
     assert states(shutil.copy(disk.seen / "journal.db", tmp_path)) == {"done": 420}
+    config.write_text(config.read_text().replace("disk/journal.db", "journal.db"))
+    await all_is_accounted_for(config, 420)
 
 
 async def test_a_start_on_a_full_disk_ends_with_74_and_says_what_to_do(disk, on_disk, tenant):
@@ -167,6 +177,7 @@ async def test_a_journal_with_a_damaged_page_says_so_and_from_its_backup_every_m
             await ledger.until(len(ledger.runs) + 1)
         assert await running.stopped() == 0
     assert states(journal) == {"done": 350}
+    await all_is_accounted_for(config, 350)
 
 
 async def test_a_journal_that_another_program_locks_is_said_so_and_used_again_when_it_is_free(

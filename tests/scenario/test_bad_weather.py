@@ -11,6 +11,7 @@ import pytest
 from postroom.simulator.effects import Delayed, EntraAnswer, GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.server import SimulatedTenant
+from support.account import nothing_is_unaccounted
 from support.daemon import MAILBOX, load_config, mail, run_daemon, write_config
 from support.hours import Hours, pass_time
 
@@ -98,13 +99,15 @@ class Scene:
         return Counter(line["subject"] for line in self.log() if line["event"] == event)
 
     async def nothing_is_lost(self):
-        """Each mail of the mailbox is in the journal, none is dead, and each was read once."""
+        """Each mail of the mailbox is in the journal, none is dead, each was read once; audit and gauge say so too."""
         counts = await self.daemon.counts()
         assert counts["messages"] == counts["deliveries.done"] == self.sent
         assert counts["deliveries.dead"] == counts["actions.dead"] == 0
         assert sorted(self.ledger.read_text().split("\n")[:-1]) == sorted(f"mail {n + 1}" for n in range(self.sent))
         assert all(each.is_read for each in self.tenant.state.mailbox(MAILBOX).messages.values())
         assert not self.standstills, "the watchdog is fed in bad weather"
+        [audit] = await nothing_is_unaccounted(self.daemon, lambda: pass_time(self.daemon, self.clock, 60))
+        assert (audit.seen, audit.states) == (self.sent, {"done": self.sent})
         assert not self.daemon.app.report.health.troubles
 
 
