@@ -120,3 +120,8 @@ def share(free: Mapping[str, int], left: int, turn: int) -> dict[str, int]:
             shares[name] += more
             left -= more
     return {name: count for name, count in shares.items() if count > 0}
+
+
+def halved(room: Mapping[str, int]) -> dict[str, int]:
+    """Return half of each room, one place at least."""
+    return {name: (count + 1) // 2 for name, count in room.items()}

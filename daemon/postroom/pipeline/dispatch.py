@@ -6,7 +6,8 @@ What a page brings while there is room is claimed with the page, and only handed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -15,7 +16,7 @@ from postroom.errors import HandlerError, JournalError
 from postroom.model import Delivery, DeliveryState, Settlement, Verdict
 from postroom.pipeline.attempts import Attempts
 from postroom.pipeline.breakers import Breakers
-from postroom.pipeline.desk import Desk, share
+from postroom.pipeline.desk import Desk, halved, share
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, conclude
 from postroom.pipeline.wake import Wake
@@ -75,6 +76,7 @@ class Dispatcher:
             ended=self.wake.set,
             random=random,
         )
+        self._offered: Mapping[str, int] = {}
         self._turns = 0
         self._fruitless = 0
         self._more = False
@@ -96,7 +98,9 @@ class Dispatcher:
             free = self._free()
             room = share(free, self.desk.left(attempts.busy), self._turns)
             if attempts.finished or room:
-                await self._turn(room, asked, squeezed=room != free)
+                # While nothing waits, pages that come meanwhile find the other half.
+                offered = halved(room) if self._fruitless else room
+                await self._turn(offered, asked, squeezed=room != free)
             self._report.progress(PROGRESS)
             # One pass of the loop lets handlers that need no waiting finish, so that the next turn settles them all.
             await asyncio.sleep(0)
@@ -122,7 +126,8 @@ class Dispatcher:
         """
         desk, busy, free = self.desk, self._attempts.busy, self._free()
         fitting = {name: min(count, free[name]) for name, count in wanted.items() if name in free}
-        room = share(fitting, desk.left(busy) // 2, self._turns)
+        left, offered = desk.left(busy), sum(self._offered.values())
+        room = share(fitting, min(left, (left + offered) // 2), self._turns)
         busy.update(room)
         desk.begin()  # a reload in the meantime must not put away what is about to be used
         return Places(desk, room)
@@ -169,7 +174,8 @@ class Dispatcher:
         self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime
     ) -> list[Delivery]:
         try:
-            claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
+            with self._offering(room):
+                claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
         except JournalError:
             raise
         except Exception:
@@ -182,6 +188,17 @@ class Dispatcher:
         del self._attempts.finished[: len(settled)]
         self._say_lost_rules(settled)
         return claimed
+
+    @contextmanager
+    def _offering(self, room: Mapping[str, int]) -> Iterator[None]:
+        """Keep the places that a claim may take, lest a page take them too."""
+        busy, self._offered = self._attempts.busy, room
+        busy.update(room)
+        try:
+            yield
+        finally:
+            busy.subtract(room)
+            self._offered = {}
 
     async def _settle_singly(self, settled: Sequence[Settlement], now: datetime) -> None:
         """Store outcomes one by one; those that cannot be stored stay in hand, and the last error is raised."""

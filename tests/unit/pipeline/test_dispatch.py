@@ -630,6 +630,45 @@ async def test_a_page_never_gets_the_last_place(dispatching, journal, folder, cl
     assert places.room == {}
 
 
+async def test_a_page_and_a_claim_at_the_same_time_take_no_place_twice(dispatching, journal, folder, clock):
+    work, release = hanging()
+    handler = Scripted(work)
+    asking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait():
+        asking.set()
+        await go_on.wait()
+
+    await deliver(journal, folder, clock, "erp")
+    journal.before["turn"] = wait
+    async with dispatching(opened("erp", handler, concurrency=1)) as dispatcher:
+        await asking.wait()
+        places = dispatcher.reserve({"erp": 1})
+        assert places.room == {}
+        dispatcher.take(places, PageResult())
+        go_on.set()
+        release.set()
+        await settled(journal, 1)
+
+
+async def test_while_nothing_waits_a_page_finds_half_of_the_places_beside_a_claim(dispatching, journal):
+    asking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait():
+        asking.set()
+        await go_on.wait()
+
+    async with dispatching(opened("erp", concurrency=10)) as dispatcher:
+        await until(lambda: journal.calls["turn"] > 0)
+        journal.before["turn"] = wait
+        dispatcher.wake.set()
+        await asking.wait()
+        places = dispatcher.reserve({"erp": 50})
+        assert places.room == {"erp": 5}
+        dispatcher.take(places, PageResult())
+        go_on.set()
+
+
 async def test_what_was_claimed_with_a_page_while_stopping_is_given_back(dispatching, journal, folder, clock, rows):
     handler = Scripted()
     async with dispatching(opened("erp", handler)) as dispatcher:
