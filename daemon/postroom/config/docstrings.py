@@ -1,0 +1,41 @@
+"""The docstrings of a section's settings, for the schema. Read from the source when a schema is made, and only then.
+
+pydantic's `use_attribute_docstrings` says the same, but reads and parses the source of each class when it is imported:
+a start of the daemon, which makes no schema, would pay for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from itertools import pairwise
+
+from pydantic import BaseModel
+
+
+def attribute_docstrings(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return what stands below each annotated attribute of a model, base classes included; nothing without source."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        found |= _own(each) if issubclass(each, BaseModel) and each is not BaseModel else {}
+    return found
+
+
+def _own(cls: type) -> dict[str, str]:
+    try:
+        source = inspect.getsource(cls)
+    except OSError:
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        attribute.target.id: inspect.cleandoc(text.value.value)
+        for attribute, text in pairwise(definition.body)
+        if isinstance(attribute, ast.AnnAssign)
+        and isinstance(attribute.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
