@@ -39,11 +39,14 @@ from postroom.model import (
     Verdict,
 )
 from postroom.ports import (
+    ROUTING,
+    UNROUTED,
     ActionRequest,
     ActionResult,
     Busy,
     FolderSpec,
     HeldHandler,
+    MailboxLimit,
     MatchedRule,
     NewMessage,
     PageCommit,
@@ -530,6 +533,29 @@ async def test_a_page_claims_nothing_that_starts_as_a_dead_letter_or_that_the_ha
     assert (await bench.states())["mail 2", "archive"] == "dead"
 
 
+async def test_a_mail_set_aside_is_delivered_by_its_rules_once_they_are_known(bench: Bench) -> None:
+    stub = NewMessage(replace(mail(1).message, subject="", received_at=NOW), (UNROUTED,))
+    await bench.commit(stub, mail(2, rule("erp")))
+    known = mail(1, rule("archive"), rule(name="read", actions=(MarkRead(),)))
+    page = PageCommit(bench.inbox.key, [known], None, "round", NOW, advance=False, again=True)
+
+    assert (await bench.journal.commit_page(page)).deliveries == 1
+    assert (await bench.journal.commit_page(page)).deliveries == 0, "once is enough"
+
+    assert await bench.states() == {("mail 1", ROUTING): "ready", ("mail 1", "archive"): "ready", ("mail 2", "erp"): "ready"}
+    [task] = await bench.journal.claim_actions(10, NOW)
+    assert task.origin == "rule read then"
+    [detail] = await bench.views.find(known.message.id)
+    assert dict(detail.rules) == {"default": ("archive",), "read": ()}
+    assert detail.record.received_at == known.message.received_at
+
+
+async def test_a_mail_known_in_a_folder_is_not_routed_again_by_its_page(bench: Bench) -> None:
+    await bench.commit(NewMessage(mail(1).message, (UNROUTED,)))
+    assert (await bench.commit(mail(1, rule("archive")))).known == 1
+    assert await bench.states() == {("mail 1", ROUTING): "ready"}
+
+
 async def test_what_a_page_claimed_is_taken_back_after_a_crash_like_any_other(bench: Bench) -> None:
     await bench.commit(mail(1), archive=5)
 
@@ -595,6 +621,43 @@ async def test_due_deliveries_fill_the_room_though_many_mailboxes_only_wait(benc
     await bench.settle(*await bench.claim(), verdict=retry(3600))
     await bench.commit(*(mail(number) for number in range(30)))
     assert len(await bench.claim(archive=10)) == 10
+
+
+async def backlogs(bench: Bench, **counts: int) -> dict[str, str]:
+    """Put so many mails into mailboxes, the first the oldest; returns their addresses."""
+    specs = [FolderSpec("default", f"{name}@contoso.example", "Inbox", None) for name in counts]
+    for count, folder in zip(counts.values(), await bench.journal.adopt(specs, NOW), strict=True):
+        news = [mail(number, rule("archive", "erp")) for number in range(count)]
+        page = [new._replace(message=replace(new.message, mailbox=folder.mailbox)) for new in news]
+        await bench.commit(*page, folder=folder)
+    return {name: f"{name}@contoso.example" for name in counts}
+
+
+async def claimed_of(bench: Bench, room: int, **limits: MailboxLimit) -> Counter[tuple[str, str]]:
+    claimed = await bench.journal.turn([], dict.fromkeys(limits, room), NOW, conclude_nothing, limits=limits)
+    return Counter((delivery.handler, delivery.message.mailbox.partition("@")[0]) for delivery in claimed)
+
+
+async def test_of_one_mailbox_no_more_is_claimed_than_its_limit_says_however_much_room_there_is(bench: Bench) -> None:
+    where = await backlogs(bench, slow=30, other=3)
+    limit = MailboxLimit(4, {where["other"]: 2})
+    assert await claimed_of(bench, 10, erp=limit) == {("erp", "slow"): 4, ("erp", "other"): 2}
+    assert await claimed_of(bench, 10, erp=MailboxLimit(7, {})) == {("erp", "slow"): 7, ("erp", "other"): 1}
+    both = await claimed_of(bench, 4, erp=MailboxLimit(1, {}), archive=limit)
+    assert both == {("erp", "slow"): 1, ("archive", "slow"): 2, ("archive", "other"): 2}
+
+
+async def test_a_limit_holds_though_there_is_room_for_all_that_is_due(bench: Bench) -> None:
+    await backlogs(bench, slow=5)
+    assert await claimed_of(bench, 10, erp=MailboxLimit(4, {})) == {("erp", "slow"): 4}
+
+
+async def test_behind_the_backlog_of_a_mailbox_that_may_have_no_more_the_others_have_their_turns(bench: Bench) -> None:
+    where = await backlogs(bench, slow=300, first=2, second=2, third=2)
+    limit = MailboxLimit(1, {where["slow"]: 0})
+    served = [await claimed_of(bench, 1, erp=limit) for _ in range(7)]
+    assert sum(served[:3], Counter()) == {("erp", "first"): 1, ("erp", "second"): 1, ("erp", "third"): 1}
+    assert sum(served, Counter()) == {("erp", "first"): 2, ("erp", "second"): 2, ("erp", "third"): 2}
 
 
 async def test_next_due_looks_at_mail_actions_too(bench: Bench) -> None:

@@ -6,20 +6,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, false, literal_column, select, true, update
 
 from postroom.errors import JournalError
 from postroom.journal.codec import clean, decode_message, micros
-from postroom.journal.fair import Rotation, fair_share
+from postroom.journal.fair import Most, Rotation, fair_share
 from postroom.journal.statement import Prepared, PreparedIn, Values
-from postroom.journal.tables import deliveries, is_state, messages
+from postroom.journal.tables import deliveries, is_state, mailboxes, messages
 from postroom.model import Delivery, Message
+from postroom.ports import MailboxLimit
 
 _DUE: Final = PreparedIn(
     lambda items: (
-        select(deliveries.c.id, deliveries.c.handler)
+        select(deliveries.c.id, deliveries.c.handler, deliveries.c.mailbox_id)
         .where(
             is_state(deliveries.c.state, "ready"),
             deliveries.c.handler.in_(items),
@@ -32,6 +34,9 @@ _DUE: Final = PreparedIn(
         .offset(literal_column("0"))
     ),
     after=("now", "most"),
+)
+_IDS: Final = PreparedIn(
+    lambda items: select(mailboxes.c.address, mailboxes.c.id).where(mailboxes.c.address.in_(items))
 )
 _SUSPECTS: Final = Prepared(
     select(deliveries.c.id, deliveries.c.handler, deliveries.c.state, deliveries.c.due_at)
@@ -90,12 +95,18 @@ class ClaimMemory:
     suspects: bool = True
 
 
-def claim(connection: Connection, room: Mapping[str, int], now: datetime, memory: ClaimMemory) -> list[Delivery]:
+def claim(
+    connection: Connection,
+    room: Mapping[str, int],
+    now: datetime,
+    memory: ClaimMemory,
+    limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
+) -> list[Delivery]:
     """Mark what is to run as running, its attempt counted, and return it."""
     left = Counter({handler: count for handler, count in room.items() if count > 0})
     at = micros(now)
     chosen = list(_suspect(connection, left, at, memory))
-    chosen += _ordinary(connection, +left, at, memory.rotation)
+    chosen += _ordinary(connection, +left, at, memory.rotation, limits)
     if not chosen:
         return []
     _RUN.once(connection, chosen, at)
@@ -124,27 +135,54 @@ def _suspect(connection: Connection, left: Counter[str], now: int, memory: Claim
             return
 
 
-def _ordinary(connection: Connection, left: Counter[str], now: int, rotation: Rotation) -> list[int]:
+def _ordinary(
+    connection: Connection, left: Counter[str], now: int, rotation: Rotation, limits: Mapping[str, MailboxLimit]
+) -> list[int]:
     if not left:
         return []
     due = _DUE.rows(connection, sorted(left), now, left.total() + 1)
-    if len(due) <= left.total() and Counter(handler for _, handler in due) <= left:
-        return [key for key, _ in due]
+    most = _by_id(connection, limits) if limits and due else {}
+    if len(due) <= left.total() and _fit(due, left, most):
+        return [key for key, _, _ in due]
     shares = (
-        (key, handler) for handler in left for key in fair_share(connection, rotation, handler, left[handler], now)
+        (key, handler, mailbox)
+        for handler in left
+        for key, mailbox in fair_share(connection, rotation, handler, left[handler], now, most=most.get(handler))
     )
-    return list(_pick(left, (*shares, *due)))
+    return list(_pick(left, most, (*shares, *due)))
 
 
-def _pick(left: Counter[str], candidates: Iterable[Sequence[Any]]) -> Iterator[int]:
-    """Yield each candidate once while its handler has room. What fair shares leave empty is filled with others."""
+def _by_id(connection: Connection, limits: Mapping[str, MailboxLimit]) -> dict[str, Most]:
+    """Return the limits by the ids of mailboxes; one address may be in several tenants."""
+    addresses = sorted({address for limit in limits.values() for address in limit.fewer})
+    rows = _IDS.rows(connection, addresses) if addresses else []
+    return {
+        handler: Most(limit.each, {key: limit.fewer[address] for address, key in rows if address in limit.fewer})
+        for handler, limit in limits.items()
+    }
+
+
+def _fit(due: Sequence[Values], left: Counter[str], most: Mapping[str, Most]) -> bool:
+    """Say whether all that is due may be taken."""
+    if not Counter(handler for _, handler, _ in due) <= left:
+        return False
+    counts = Counter((handler, mailbox) for _, handler, mailbox in due if handler in most) if most else {}
+    return all(count <= most[handler].of(mailbox) for (handler, mailbox), count in counts.items())
+
+
+def _pick(left: Counter[str], most: Mapping[str, Most], candidates: Iterable[Sequence[Any]]) -> Iterator[int]:
+    """Yield each candidate once while there is room. What fair shares leave empty is filled with others."""
     taken: set[int] = set()
-    left = left.copy()
-    for key, handler in candidates:
-        if key not in taken and left[handler] > 0:
-            taken.add(key)
-            left[handler] -= 1
-            yield key
+    left, of_mailbox = left.copy(), Counter[tuple[str, int]]()
+    for key, handler, mailbox in candidates:
+        if key in taken or left[handler] <= 0:
+            continue
+        if handler in most and of_mailbox[handler, mailbox] >= most[handler].of(mailbox):
+            continue
+        taken.add(key)
+        left[handler] -= 1
+        of_mailbox[handler, mailbox] += 1
+        yield key
 
 
 def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[Delivery]:

@@ -5,9 +5,9 @@ Found by seeking, not by sorting: what it costs does not grow with the backlog.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Integer, Select, bindparam, false, func, literal_column, select, union_all
 
@@ -15,7 +15,7 @@ from postroom.journal.statement import Prepared, Values
 from postroom.journal.tables import deliveries, is_state
 
 MAILBOXES: Final = 64
-"""Mailboxes that a claim looks at for a handler; the next claim goes on after the last of them."""
+"""Mailboxes that a claim looks at for a handler; the next claim goes on after the last that got something."""
 _WIDTHS: Final = (1, 4, 16, MAILBOXES)
 
 Rotation = dict[str, int]
@@ -67,27 +67,42 @@ _WALK: Final = Prepared(_walk(), "handler", "after", "handler", "most")
 _OLDEST: Final = {width: _oldest(width) for width in _WIDTHS}
 
 
-def fair_share(connection: Connection, rotation: Rotation, handler: str, room: int, now: int) -> list[int]:
-    """Return the ids of up to `room` due deliveries of `handler`, taken from its mailboxes in turn."""
-    boxes = _next_mailboxes(connection, rotation, handler, min(room, MAILBOXES))
-    if not boxes:
-        return []
-    rows = _read_oldest(connection, boxes, handler, now, -(-room // len(boxes)))
-    queues: dict[int, list[int]] = {box: [] for box in boxes}
-    for key, mailbox in rows:
-        queues[mailbox].append(key)
+class Most(NamedTuple):
+    """How many deliveries may be taken of each mailbox, or of those in `fewer`: `ports.MailboxLimit` with their ids."""
+
+    each: int
+    fewer: Mapping[int, int]
+
+    def of(self, mailbox: int) -> int:
+        """Return how many of this mailbox."""
+        return self.fewer.get(mailbox, self.each)
+
+
+def fair_share(
+    connection: Connection, rotation: Rotation, handler: str, room: int, now: int, *, most: Most | None = None
+) -> list[tuple[int, int]]:
+    """Return id and mailbox of up to `room` due deliveries of `handler`, taken from its mailboxes in turn."""
+    # Of those that may have none there may be many, and others behind them.
+    width = MAILBOXES if most is not None and most.fewer else min(room, MAILBOXES)
+    boxes = _next_mailboxes(connection, rotation.get(handler, 0), handler, width)
+    queues: dict[int, list[tuple[int, int]]] = {box: [] for box in boxes if most is None or most.of(box) > 0}
+    if queues:
+        for key, mailbox in _read_oldest(connection, list(queues), handler, now, -(-room // len(queues))):
+            if most is None or len(queues[mailbox]) < most.of(mailbox):
+                queues[mailbox].append((key, mailbox))
     turns = chain.from_iterable(zip_longest(*queues.values()))
-    return [key for key in turns if key is not None][:room]
+    taken = [each for each in turns if each is not None][:room]
+    if boxes:
+        rotation[handler] = taken[-1][1] if taken else boxes[-1]
+    return taken
 
 
-def _next_mailboxes(connection: Connection, rotation: Rotation, handler: str, most: int) -> list[int]:
-    after = rotation.get(handler, 0)
+def _next_mailboxes(connection: Connection, after: int, handler: str, most: int) -> list[int]:
+    """Return the next mailboxes after one that have ready deliveries, all around."""
     boxes = [box for (box,) in _WALK.rows(connection, handler, after, handler, most)]
     if len(boxes) < most and after:
         again = [box for (box,) in _WALK.rows(connection, handler, 0, handler, most - len(boxes))]
         boxes += [box for box in again if box <= after]
-    if boxes:
-        rotation[handler] = boxes[-1]
     return boxes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import URL, Connection
 
@@ -38,6 +39,7 @@ from postroom.ports import (
     FolderSpec,
     Forgettable,
     HeldHandler,
+    MailboxLimit,
     PageCommit,
     PageResult,
     Pruned,
@@ -115,13 +117,15 @@ class SqlJournal:
         now: datetime,
         conclude: Conclude,
         quiet: Collection[str] = (),
+        *,
+        limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
     ) -> list[Delivery]:
         """See `ports.Journal.turn`."""
         finished = settle.sort(settled, quiet)
 
         def work(connection: Connection) -> list[Delivery]:
             settle.settle(connection, finished, now, conclude)
-            claimed = claim.claim(connection, room, now, self._memory)
+            claimed = claim.claim(connection, room, now, self._memory, limits)
             reach("turn.written")
             return claimed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from postroom.model import Delivery, Settlement
@@ -15,6 +16,7 @@ from postroom.ports.work import (
     FolderSpec,
     Forgettable,
     HeldHandler,
+    MailboxLimit,
     PageCommit,
     PageResult,
     Pruned,
@@ -74,14 +76,17 @@ class Journal(Protocol):
         now: datetime,
         conclude: Conclude,
         quiet: Collection[str] = (),
+        *,
+        limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
     ) -> list[Delivery]:
         """Settle what finished and claim what is due, in one transaction.
 
         In the mailboxes in `quiet` no rule asks for anything afterwards: `conclude` need not be asked about them.
 
         At most ``room[handler]`` deliveries are claimed for a handler, none for handlers not in `room`, fairly over
-        mailboxes, oldest due first. Claimed ones are `running` with their attempt already counted. Of suspects at most
-        one is running at any time, beside ordinary deliveries: whoever of them kills the daemon does it again.
+        mailboxes, oldest due first, and of one mailbox no more than `limits` say of that handler. Claimed ones are
+        `running` with their attempt already counted. Of suspects at most one is running at any time, beside ordinary
+        deliveries: whoever of them kills the daemon does it again.
         """
 
     async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:

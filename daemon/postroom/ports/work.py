@@ -157,6 +157,17 @@ class ActionTask:
     """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
 
     id: int
+class MailboxLimit(NamedTuple):
+    """How many deliveries of one mailbox a claim may take for a handler: `each`, or what `fewer` says of a mailbox."""
+
+    each: int
+    fewer: Mapping[str, int]
+
+    def of(self, mailbox: str) -> int:
+        """Return how many of this mailbox."""
+        return self.fewer.get(mailbox, self.each)
+
+
     mailbox: str
     message_id: str
     origin: str
