@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from postroom.graph.credentials import KeyPair
+from postroom.graph.certificate import KeyPair
 
 LIFETIME = 600
 """Seconds an assertion is valid; 5 to 10 minutes are recommended."""

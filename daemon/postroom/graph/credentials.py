@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from typing import TYPE_CHECKING
 
 from postroom.errors import AuthError
 from postroom.tenant import Certificate, ClientSecret, FederatedToken, Secret, Tenant
 
-_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """A private key with its certificate, followed by the rest of the chain where the file has it."""
-
-    key: RSAPrivateKey
-    chain: tuple[x509.Certificate, ...]
+if TYPE_CHECKING:
+    from postroom.graph.certificate import KeyPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +41,18 @@ def read_assertion(tenant: Tenant, federated: FederatedToken) -> str:
 
 
 def _certificate(tenant: Tenant, certificate: Certificate) -> Material:
+    from postroom.graph.certificate import key_pair  # noqa: PLC0415 - cryptography: 9 MiB that a secret does without
+
     try:
         content = certificate.file.read_bytes()
     except OSError as error:
         raise _bad(tenant, f"certificate file {certificate.file} cannot be read: {error.strerror}") from error
     phrase = _secret(tenant, certificate.passphrase, "passphrase") if certificate.passphrase else ""
     try:
-        pair = _pem(content, phrase) if b"-----BEGIN" in content else _pfx(content, phrase)
+        pair = key_pair(content, phrase)
     except (ValueError, TypeError) as error:
         raise _bad(tenant, f"certificate file {certificate.file} cannot be used: {_reason(error)}") from error
     return Material(hashlib.sha256(content + b"\0" + phrase.encode()).digest(), pair=pair)
-
-
-def _pem(content: bytes, phrase: str) -> KeyPair:
-    block = _KEY.search(content)
-    if block is None:
-        raise ValueError("it holds no private key")
-    encrypted = b"ENCRYPTED" in block[0]
-    key = load_pem_private_key(block[0], phrase.encode() if encrypted and phrase else None)
-    return _pair(key, x509.load_pem_x509_certificates(content))
-
-
-def _pfx(content: bytes, phrase: str) -> KeyPair:
-    key, certificate, others = pkcs12.load_key_and_certificates(content, phrase.encode() or None)
-    return _pair(key, [*([certificate] if certificate else []), *others])
-
-
-def _pair(key: object, certificates: list[x509.Certificate]) -> KeyPair:
-    """Put the key's own certificate first, whatever the order in the file: Entra takes the first for the app's."""
-    if not isinstance(key, RSAPrivateKey):
-        raise ValueError("it holds no RSA private key, the only kind Entra takes")  # noqa: TRY004 - the file's fault
-    public = key.public_key()
-    own = [each for each in certificates if each.public_key() == public]
-    if not own:
-        raise ValueError("it holds no certificate that belongs to its private key")
-    return KeyPair(key, (own[0], *(each for each in certificates if each != own[0])))
 
 
 def _secret(tenant: Tenant, secret: Secret, what: str) -> str:

@@ -13,11 +13,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from postroom.graph.login_patience import IMDS_PAUSES
 from postroom.graph.network import authorities, proxy_for
 from postroom.tenant import ManagedIdentity, Tenant
-
-IMDS_PAUSES = (0.0, 2.0, 6.0, 14.0, 30.0)
-"""Seconds between tries at a host's identity endpoint (how-to-use-vm-token docs)."""
 
 _IMDS_RETRY = frozenset({404, 410, 429})
 
@@ -27,12 +25,17 @@ class NotEntra(requests.exceptions.RequestException):
 
 
 class LoginHttp(requests.Session):
-    """A session for one tenant's sign-in; used by one thread. `last` is the last answer's status and JSON object."""
+    """A session for one tenant's sign-in; used by one thread. `last` is the last answer's status and JSON object.
 
-    def __init__(self, tenant: Tenant, timeout: float) -> None:
+    Args:
+        timeout: Seconds for one connection attempt or one silence.
+        closing: Once set, nothing is waited for any more between two tries.
+    """
+
+    def __init__(self, tenant: Tenant, timeout: float, closing: threading.Event) -> None:
         super().__init__()
         self.last: tuple[int, Mapping[str, Any]] = (0, {})
-        self.closing = threading.Event()
+        self._closing = closing
         self.trust_env = False
         self.max_redirects = 0
         self.verify = str(authorities(tenant.cloud))
@@ -51,12 +54,12 @@ class LoginHttp(requests.Session):
             try:
                 response = super().request(method, url, *args, **kwargs)
             except (requests.exceptions.ConnectionError, requests.exceptions.Timeout):
-                if self.closing.wait(pause):
+                if self._closing.wait(pause):
                     raise
                 continue
             if response.status_code < 500 and response.status_code not in _IMDS_RETRY:  # noqa: PLR2004 - server errors
                 return self._seen(response)
-            self.closing.wait(pause)
+            self._closing.wait(pause)
         return self._seen(super().request(method, url, *args, **kwargs))
 
     def _seen(self, response: requests.Response) -> requests.Response:

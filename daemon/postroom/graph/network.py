@@ -5,9 +5,8 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
-
-import requests.utils
 
 from postroom.tenant import Cloud
 
@@ -32,7 +31,7 @@ def proxy_for(url: str, configured: str = "") -> str:
         return ""
     if configured:
         return configured
-    found: dict[str, str] = requests.utils.get_environ_proxies(url)
+    found: dict[str, str] = _requests_utils().get_environ_proxies(url)
     return found.get(parts.scheme) or found.get("all", "")
 
 
@@ -44,7 +43,7 @@ def authorities(cloud: Cloud) -> Path:
     if cloud.ca_file is not None:
         return cloud.ca_file
     system = ssl.get_default_verify_paths()
-    return Path(system.cafile or system.capath or requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    return Path(system.cafile or system.capath or _requests_utils().DEFAULT_CA_BUNDLE_PATH)
 
 
 def tls_context(cloud: Cloud) -> ssl.SSLContext:
@@ -55,3 +54,10 @@ def tls_context(cloud: Cloud) -> ssl.SSLContext:
     )
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _requests_utils() -> ModuleType:
+    """Return `requests.utils`, which a sign-in loads in its thread: only a use of it should wait for that."""
+    import requests.utils  # noqa: PLC0415 - see above
+
+    return requests.utils

@@ -1,31 +1,25 @@
-"""Access tokens for one tenant. The only file that knows MSAL.
-
-MSAL blocks, does network I/O in its constructor, fails in three families of exceptions and a dict, and forgets a valid
-token when a refresh fails with 5xx. So it runs in a thread of its own, keeps nothing, and the token is held here.
-"""
+"""Access tokens for one tenant: held here, and renewed by a thread that signs in."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-import jwt
-import msal
+from typing import TYPE_CHECKING, Any
 
 from postroom.errors import AuthError
-from postroom.graph.assertion import certificate_assertion
-from postroom.graph.auth_errors import UNREACHABLE_REMEDY, auth_error, unreachable
-from postroom.graph.credentials import Material, read_assertion, read_credential
+from postroom.graph.auth_errors import UNREACHABLE_REMEDY, unreachable
 from postroom.graph.flight import SingleFlight
-from postroom.graph.login_faults import login_fault
-from postroom.graph.login_http import IMDS_PAUSES, LoginHttp
+from postroom.graph.login_patience import longest_sign_in
 from postroom.ports import Clock
-from postroom.tenant import Certificate, FederatedToken, ManagedIdentity, Tenant
+from postroom.tenant import Tenant
+
+if TYPE_CHECKING:
+    from postroom.graph.sign_in import SignIn
 
 REFRESH_AHEAD = 300.0
 """Seconds before expiry from which a new token is fetched while the present one is still used."""
@@ -62,8 +56,7 @@ class TokenSource:
         self._dropped = -math.inf
         self._failure: tuple[float, AuthError] | None = None
         self._flight = SingleFlight(self._renew)
-        self._sign_in: _SignIn | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: _Thread | None = None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -90,6 +83,10 @@ class TokenSource:
         assert self._held is not None
         return self._held.header
 
+    def begin(self) -> None:
+        """Begin to sign in, in the running loop; whoever asks for the token meanwhile gets what comes of it."""
+        self._flight.start()
+
     async def refresh(self) -> None:
         """Get a fresh token ahead of expiry; a failure keeps the present one while it is valid, and is raised."""
         await self._flight.join()
@@ -102,6 +99,8 @@ class TokenSource:
 
     async def claims(self) -> Mapping[str, Any]:
         """Return the token's claims (`roles`, `exp`, `aud` ...), not verified, for diagnosis; empty if it is opaque."""
+        import jwt  # noqa: PLC0415 - it loads cryptography, which only who looks into a token needs
+
         token = (await self.header()).removeprefix("Bearer ")
         try:
             claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
@@ -134,13 +133,12 @@ class TokenSource:
         self._held, self._failure = held, None
 
     async def _acquire(self) -> _Held:
-        if self._thread is None or self._sign_in is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sign-in-{self._tenant.name}")
-            self._sign_in = _SignIn(self._tenant, self._clock, self._timeout)
+        if self._thread is None:
+            self._thread = _Thread(self._tenant, self._clock, self._timeout)
         asked, asked_at = self._clock.monotonic(), self._clock.now()
         try:
-            async with asyncio.timeout(self._longest()):
-                token, lifetime = await asyncio.get_running_loop().run_in_executor(self._thread, self._sign_in.token)
+            async with asyncio.timeout(longest_sign_in(self._tenant, self._timeout)):
+                token, lifetime = await asyncio.wrap_future(self._thread.token())
         except TimeoutError as error:
             self._abandon()
             raise unreachable(self._tenant, "the login host did not answer in time", UNREACHABLE_REMEDY) from error
@@ -149,105 +147,41 @@ class TokenSource:
             f"Bearer {token}", asked + lifetime - ahead, asked + lifetime, asked_at + timedelta(seconds=lifetime)
         )
 
-    def _longest(self) -> float:
-        """Seconds for discovery and token, each tried twice, and for the pauses of a host's identity endpoint."""
-        local = isinstance(self._tenant.credential, ManagedIdentity)
-        return (len(IMDS_PAUSES) + 1) * self._timeout + sum(IMDS_PAUSES) if local else 4 * self._timeout
-
     def _abandon(self) -> Future[None] | None:
         """Leave the thread to itself, for it may hang in the network; the next sign-in gets another."""
-        closed = None
-        if self._thread is not None and self._sign_in is not None:
-            self._sign_in.http.closing.set()
-            closed = self._thread.submit(self._sign_in.http.close)
-            self._thread.shutdown(wait=False)
-        self._thread, self._sign_in = None, None
-        return closed
+        thread, self._thread = self._thread, None
+        return None if thread is None else thread.end()
 
 
-class _Forgetful(msal.TokenCache):  # type: ignore[misc]  # msal has no types
-    """MSAL's cache that keeps nothing: each call is a request, and the token is held above."""
-
-    def add(self, event: Any, now: Any = None) -> None:
-        """Keep nothing."""
-
-
-class _SignIn:
-    """MSAL, for one thread. `token` blocks and raises AuthError only."""
+class _Thread:
+    """The thread of a tenant's sign-ins. It loads MSAL itself, while the rest of a start goes on."""
 
     def __init__(self, tenant: Tenant, clock: Clock, timeout: float) -> None:
-        self.http = LoginHttp(tenant, timeout)
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix=f"sign-in-{tenant.name}")
         self._tenant = tenant
         self._clock = clock
-        self._material: Material | None = None
-        self._app: Any = None
+        self._timeout = timeout
+        self._closing = threading.Event()
+        self._sign_in: SignIn | None = None
 
-    def token(self) -> tuple[str, float]:
-        """Return a new access token and its lifetime in seconds."""
-        try:
-            return self._read(self._ask())
-        except AuthError:
-            raise
-        except Exception as error:  # MSAL lets through whatever its HTTP, JSON and discovery code raise
-            raise login_fault(error, self.http.last, self._tenant, secret=self._secret()) from error
+    def token(self) -> Future[tuple[str, float]]:
+        """Have it sign in; see `SignIn.token`."""
+        return self._threads.submit(self._token)
 
-    def _ask(self) -> Mapping[str, Any]:
-        material = read_credential(self._tenant)
-        if self._app is None or self._material is None or material.digest != self._material.digest:
-            self._app = None  # should building fail, the next call must not meet the old credential
-            self._material = material
-            self._app = self._build(material)
-        if isinstance(self._tenant.credential, ManagedIdentity):
-            answer: Mapping[str, Any] = self._app.acquire_token_for_client(resource=self._tenant.cloud.graph)
-        else:
-            answer = self._app.acquire_token_for_client(scopes=[self._tenant.cloud.scope])
-        return answer
+    def end(self) -> Future[None]:
+        """Let it end once what it does now is over, which the result tells."""
+        self._closing.set()
+        closed = self._threads.submit(self._close)
+        self._threads.shutdown(wait=False)
+        return closed
 
-    def _build(self, material: Material) -> Any:
-        """Make MSAL's application, which asks Entra for its endpoints; a new one knows no cached errors of the old."""
-        cloud, credential = self._tenant.cloud, self._tenant.credential
-        if not cloud.login.startswith("https://"):  # MSAL refuses it too, in other words
-            raise unreachable(
-                self._tenant,
-                f"{cloud.login} is not an https address",
-                "Correct the cloud's login URL.",
-                temporary=False,
-            )
-        if isinstance(credential, ManagedIdentity):
-            named = msal.UserAssignedManagedIdentity(client_id=credential.client_id) if credential.client_id else None
-            identity = named or msal.SystemAssignedManagedIdentity()
-            return msal.ManagedIdentityClient(identity, http_client=self.http, token_cache=_Forgetful())
-        return msal.ConfidentialClientApplication(
-            self._tenant.client_id,
-            authority=f"{cloud.login.rstrip('/')}/{self._tenant.tenant_id}",
-            client_credential=material.secret if material.secret is not None else {"client_assertion": self._assertion},
-            http_client=self.http,
-            token_cache=_Forgetful(),
-            instance_discovery=None if cloud.known else False,
-            azure_region=False,  # immune to MSAL_FORCE_REGION, whose detection may hang
-            app_name="postroom",
-        )
+    def _token(self) -> tuple[str, float]:
+        from postroom.graph.sign_in import SignIn  # noqa: PLC0415 - see above
 
-    def _assertion(self) -> str:
-        """Prove the app anew for each request."""
-        credential = self._tenant.credential
-        if isinstance(credential, FederatedToken):
-            return read_assertion(self._tenant, credential)
-        assert isinstance(credential, Certificate)
-        assert self._material is not None
-        assert self._material.pair is not None
-        return certificate_assertion(
-            self._material.pair,
-            self._tenant.client_id,
-            self._app.authority.token_endpoint,
-            self._clock.now(),
-            send_chain=credential.send_chain,
-        )
+        if self._sign_in is None:
+            self._sign_in = SignIn(self._tenant, self._clock, self._timeout, self._closing)
+        return self._sign_in.token()
 
-    def _read(self, answer: Mapping[str, Any] | None) -> tuple[str, float]:
-        if answer and isinstance(token := answer.get("access_token"), str):
-            return token, float(answer.get("expires_in") or 3600)
-        raise auth_error(answer or {}, self._tenant, secret=self._secret(), status=self.http.last[0])
-
-    def _secret(self) -> str:
-        return (self._material.secret if self._material else None) or ""
+    def _close(self) -> None:
+        if self._sign_in is not None:
+            self._sign_in.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -274,7 +275,7 @@ async def test_a_login_host_in_trouble_is_not_asked_by_every_mailbox(source, log
 async def test_each_request_to_the_login_host_has_its_own_time_limit(login, ca_file, kit):
     login.gate = asyncio.Event()
     tenant = kit.tenant_at("https://graph.invalid", login.url, ca_file=ca_file)
-    with LoginHttp(tenant, 0.1) as http, pytest.raises(requests.exceptions.Timeout):
+    with LoginHttp(tenant, 0.1, threading.Event()) as http, pytest.raises(requests.exceptions.Timeout):
         await asyncio.to_thread(http.post, f"{login.url}/x/oauth2/v2.0/token", data={"a": "b"})
     login.gate.set()
 
