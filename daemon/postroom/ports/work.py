@@ -148,15 +148,6 @@ class Forgettable:
     upto: int
 
 
-Conclude = Callable[[Siblings], Sequence[ActionRequest]]
-"""Pure: which `then` / `on_failure` actions are due now that these states hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActionTask:
-    """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
-
-    id: int
 class MailboxLimit(NamedTuple):
     """How many deliveries of one mailbox a claim may take for a handler: `each`, or what `fewer` says of a mailbox."""
 
@@ -168,6 +159,15 @@ class MailboxLimit(NamedTuple):
         return self.fewer.get(mailbox, self.each)
 
 
+Conclude = Callable[[Siblings], Sequence[ActionRequest]]
+"""Pure: which `then` / `on_failure` actions are due now that these states hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTask:
+    """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
+
+    id: int
     mailbox: str
     message_id: str
     origin: str
