@@ -1,4 +1,4 @@
-"""The docstrings of a section's settings, for the schema. Read from the source when a schema is made, and only then.
+"""Models whose settings are described by docstrings, read from the source when a schema is made, and only then.
 
 pydantic's `use_attribute_docstrings` says the same, but reads and parses the source of each class when it is imported:
 a start of the daemon, which makes no schema, would pay for it.
@@ -12,7 +12,23 @@ import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Described(BaseModel):
+    """Base of models that say in their JSON schema what stands below each setting."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe each setting by its docstring, unless it is described already."""
+        schema = handler(core)
+        settings = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in attribute_docstrings(cls).items():
+            if name in cls.model_fields:
+                settings[cls.model_fields[name].alias or name].setdefault("description", text)
+        return schema
 
 
 def attribute_docstrings(model: type[BaseModel]) -> Mapping[str, str]:

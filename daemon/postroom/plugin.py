@@ -23,8 +23,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from postroom.docstrings import Described
 from postroom.errors import HandlerError, TemporaryError
 from postroom.files import Saved, make_directory, safe_name, save_once, sync_directory
 from postroom.model import (
@@ -81,8 +82,8 @@ __all__ = [
 ]
 
 
-class Options(BaseModel):
-    """Base of a handler's options: frozen, unknown keys are errors, descriptions appear in the schema.
+class Options(Described):
+    """Base of a handler's options: frozen, unknown keys are errors, the docstrings below them appear in the schema.
 
     An option of type `Path` is relative to the configuration file, unless it is absolute.
     """
@@ -90,7 +91,6 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,  # it may be a secret
     )
 

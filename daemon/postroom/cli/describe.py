@@ -51,16 +51,20 @@ def describe(name: str, handler: type[Handler[Any]]) -> HandlerInfo:
     """Read the class and its options."""
     schema = handler.options_type.model_json_schema()
     options = tuple(
-        OptionInfo(
-            name=field.alias or key,
-            type=_type(field, schema["properties"].get(field.alias or key, {}), schema.get("$defs", {})),
-            required=field.is_required(),
-            default=_default(field),
-            description=(field.description or "").replace("\n", " "),
-        )
-        for key, field in handler.options_type.model_fields.items()
+        _option(field.alias or key, field, schema) for key, field in handler.options_type.model_fields.items()
     )
     return HandlerInfo(name, _place(handler), first_line(handler), options, schema)
+
+
+def _option(name: str, field: FieldInfo, schema: Mapping[str, Any]) -> OptionInfo:
+    own = schema["properties"].get(name, {})
+    return OptionInfo(
+        name=name,
+        type=_type(field, own, schema.get("$defs", {})),
+        required=field.is_required(),
+        default=_default(field),
+        description=own.get("description", "").replace("\n", " "),
+    )
 
 
 def _place(handler: type[Handler[Any]]) -> str:

@@ -11,26 +11,16 @@ import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
-from postroom.config.docstrings import attribute_docstrings
 from postroom.config.problems import Id
 from postroom.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
+from postroom.docstrings import Described
 from postroom.rule import Pattern
 
 
-class Section(BaseModel):
+class Section(Described):
     """Base of every section: frozen, unknown keys are errors, a key with nothing behind it counts as left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
@@ -39,16 +29,6 @@ class Section(BaseModel):
     @classmethod
     def _without_nothing(cls, data: Any) -> Any:
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe each setting by its docstring."""
-        schema = handler(core)
-        settings = handler.resolve_ref_schema(schema).get("properties", {})
-        for name, text in attribute_docstrings(cls).items():
-            if name in cls.model_fields:
-                settings[cls.model_fields[name].alias or name].setdefault("description", text)
-        return schema
 
 
 def written(default: str) -> Any:
