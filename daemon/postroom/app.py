@@ -34,7 +34,6 @@ from postroom.ports import Clock
 from postroom.reload import check_reloadable, problems_of, read_config, why_refused
 from postroom.rooms import LAST_MOMENT, Rooms
 from postroom.schedule import Schedule
-from postroom.web import build_console, serve
 
 TICK = 0.25
 """Seconds between two looks at which folders are due: a timer for each poll would cost three times the CPU."""
@@ -195,6 +194,8 @@ class App:
         listen = self.config.console
         if listen is None:
             return
+        from postroom.web import build_console, serve  # noqa: PLC0415 - it loads jinja2 and aiohttp's server: 3 MiB
+
         console = build_console(self.report.health.snapshot, self.report.metrics.render)
         try:
             host, port = await self._stack.enter_async_context(serve(console, listen.host, listen.port))
