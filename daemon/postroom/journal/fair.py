@@ -6,6 +6,7 @@ Found by seeking, not by sorting: what it costs does not grow with the backlog.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import chain, zip_longest
 from typing import Any, Final, NamedTuple
 
@@ -57,14 +58,14 @@ def _oldest_of(number: int) -> Select[Any]:
     return select(due)
 
 
+@cache
 def _oldest(width: int) -> Prepared:
-    """Select the oldest due deliveries of `width` mailboxes in one statement."""
+    """Select the oldest due deliveries of `width` mailboxes in one statement, which takes milliseconds to make."""
     names = [name for number in range(width) for name in ("handler", f"mailbox_{number}", "now", "most")]
     return Prepared(union_all(*(_oldest_of(number) for number in range(width))), *names)
 
 
 _WALK: Final = Prepared(_walk(), "handler", "after", "handler", "most")
-_OLDEST: Final = {width: _oldest(width) for width in _WIDTHS}
 
 
 class Most(NamedTuple):
@@ -110,4 +111,4 @@ def _read_oldest(connection: Connection, boxes: Sequence[int], handler: str, now
     width = next(width for width in _WIDTHS if width >= len(boxes))
     padded = [*boxes, *([0] * (width - len(boxes)))]  # no mailbox has the id 0
     values = [value for box in padded for value in (handler, box, now, most)]
-    return _OLDEST[width].rows(connection, *values)
+    return _oldest(width).rows(connection, *values)

@@ -1,4 +1,7 @@
-"""The journal's tables. Times are microseconds since 1970 in UTC; ids are short enough for an operator to type."""
+"""The journal's tables. Times are microseconds since 1970 in UTC; ids are short enough for an operator to type.
+
+What indexes they have besides is in `indexes`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ from sqlalchemy import (
     false,
     literal_column,
     or_,
-    true,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -54,11 +56,6 @@ def _time(name: str, *, nullable: bool = True) -> Column[Any]:
 
 def _reference(name: str, target: str) -> Column[Any]:
     return Column(name, ForeignKey(target), nullable=False)
-
-
-def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:
-    """Index only what the daemon looks for, so that a delivery that is done costs no index entry."""
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 mailboxes: Final = Table(
@@ -129,21 +126,6 @@ deliveries: Final = Table(
     _empty_text("note"),
     UniqueConstraint("message_id", "handler"),
 )
-_partial("deliveries_due", deliveries.c.handler, deliveries.c.due_at, where=is_state(deliveries.c.state, "ready"))
-_partial(
-    "deliveries_fair",
-    deliveries.c.handler,
-    deliveries.c.mailbox_id,
-    deliveries.c.due_at,
-    where=is_state(deliveries.c.state, "ready"),
-)
-_partial(
-    "deliveries_open",
-    deliveries.c.state,
-    deliveries.c.handler,
-    where=is_state(deliveries.c.state, "running", "dead", "discarded"),
-)
-_partial("deliveries_suspect", deliveries.c.state, deliveries.c.attempt, where=deliveries.c.suspect == true())
 
 attempts: Final = Table(
     "attempts",
@@ -174,8 +156,6 @@ actions: Final = Table(
     _empty_text("note"),
     UniqueConstraint("message_id", "origin"),
 )
-_partial("actions_due", actions.c.due_at, where=is_state(actions.c.state, "ready"))
-_partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead", "discarded"))
 
 sends: Final = Table(
     "sends",

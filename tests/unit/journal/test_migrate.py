@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from postroom.errors import JournalError
 from postroom.journal import JournalViews, SqlJournal, migrate, open_journal
-from postroom.journal.tables import metadata
+from postroom.journal.indexes import metadata
 
 
 def indexes(connection: sa.Connection) -> dict[str, str]:

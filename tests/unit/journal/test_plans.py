@@ -16,7 +16,7 @@ HOT = {
     "run": claim._RUN,
     "claimed": claim._CLAIMED,
     "walk": fair._WALK,
-    "oldest": fair._OLDEST[4],
+    "oldest": fair._oldest(4),
     "stand": settle._STAND,
     "done": settle._DONE,
     "due actions": actions._DUE,
@@ -66,6 +66,6 @@ async def test_waiting_deliveries_are_found_in_the_index_of_what_is_ready(journa
 
     assert "deliveries_due (handler=? AND due_at<?)" in str(await journal.database.read(plan(claim._DUE)))
     assert "deliveries_fair (handler=? AND mailbox_id>?)" in str(await journal.database.read(plan(fair._WALK)))
-    oldest = await journal.database.read(plan(fair._OLDEST[1]))
+    oldest = await journal.database.read(plan(fair._oldest(1)))
     assert "deliveries_fair (handler=? AND mailbox_id=? AND due_at<?)" in str(oldest)
     assert "ORDER BY" not in str(oldest)

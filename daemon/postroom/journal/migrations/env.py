@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
+from postroom.journal.indexes import metadata
 from postroom.journal.migrate import VERSION_TABLE
-from postroom.journal.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
