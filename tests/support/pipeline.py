@@ -251,7 +251,7 @@ async def deliver(
     journal: Any, folder: WatchedFolder, clock: ManualClock, *handlers: str, count: int = 1, rule: str = "all"
 ) -> list[Message]:
     """Put new messages into the journal, each with a delivery for every handler."""
-    messages = [make_message() for _ in range(count)]
+    messages = [make_message(mailbox=folder.mailbox) for _ in range(count)]
     new = [NewMessage(message, (MatchedRule(rule, handlers),)) for message in messages]
     await journal.commit_page(PageCommit(folder.key, new, "link", "round", clock.now()))
     return messages

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, copy_context
 from datetime import datetime
+from itertools import chain
 from random import Random
 
 from postroom.failpoints import reach
@@ -77,6 +78,14 @@ class Attempts:
     def __bool__(self) -> bool:
         """Say whether anything runs, is about to, or waits to be stored."""
         return bool(self.finished) or any(self.busy.values())
+
+    def held(self) -> dict[str, Counter[str]]:
+        """Count the places that are taken by what runs or is about to: handler -> mailbox -> how many."""
+        held: dict[str, Counter[str]] = defaultdict(Counter)
+        for attempt in chain(self._running.values(), self._queue):
+            if not attempt.is_settled:
+                held[attempt.handler.name][attempt.delivery.message.mailbox] += 1
+        return held
 
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""

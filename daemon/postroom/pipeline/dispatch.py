@@ -19,6 +19,7 @@ from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.desk import Desk, halved, share
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, conclude
+from postroom.pipeline.shares import Held, Offer, Shares
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
 from postroom.ports import ActionRequest, Clock, Journal, PageResult, Report, Siblings
@@ -32,11 +33,12 @@ COMPANY = 0.02
 """Seconds an outcome waits for others to be stored with, when there is nothing to claim that it would keep waiting."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
     """Room that is kept for the deliveries of a page, on the desk that will run them."""
 
     desk: Desk
+    mailbox: str
     room: Mapping[str, int]
 
 
@@ -76,6 +78,8 @@ class Dispatcher:
             ended=self.wake.set,
             random=random,
         )
+        self._shares = Shares(self._held)
+        self._kept: set[Places] = set()
         self._offered: Mapping[str, int] = {}
         self._turns = 0
         self._fruitless = 0
@@ -95,12 +99,10 @@ class Dispatcher:
         await self._breakers.restore()
         while self._claiming or attempts:
             asked = self._clock.now()
-            free = self._free()
-            room = share(free, self.desk.left(attempts.busy), self._turns)
-            if attempts.finished or room:
+            offer = self._shares.offer(self.desk, self._free(), self.desk.left(attempts.busy), self._turns)
+            if attempts.finished or offer.room:
                 # While nothing waits, pages that come meanwhile find the other half.
-                offered = halved(room) if self._fruitless else room
-                await self._turn(offered, asked, squeezed=room != free)
+                await self._turn(offer._replace(room=halved(offer.room)) if self._fruitless else offer, asked)
             self._report.progress(PROGRESS)
             # One pass of the loop lets handlers that need no waiting finish, so that the next turn settles them all.
             await asyncio.sleep(0)
@@ -119,21 +121,28 @@ class Dispatcher:
         await self._attempts.stop(limit)
         self.wake.set()
 
-    def reserve(self, wanted: Mapping[str, int]) -> Places:
-        """Keep places for a page that is about to bring so many deliveries for each handler; `take` gives them back.
+    def reserve(self, mailbox: str, wanted: Mapping[str, int]) -> Places:
+        """Keep places for a mailbox's page that is about to bring so many deliveries for each handler.
 
         They are at most half of those that are left, so that who waits for one is not kept out by those who come.
+        `take` gives them back.
         """
-        desk, busy, free = self.desk, self._attempts.busy, self._free()
-        fitting = {name: min(count, free[name]) for name, count in wanted.items() if name in free}
+        desk, busy = self.desk, self._attempts.busy
+        free = {name: count for name, count in self._free().items() if name in wanted}
+        fitting = {
+            name: min(count, wanted[name]) for name, count in self._shares.of_mailbox(desk, mailbox, free).items()
+        }
         left, offered = desk.left(busy), sum(self._offered.values())
         room = share(fitting, min(left, (left + offered) // 2), self._turns)
         busy.update(room)
         desk.begin()  # a reload in the meantime must not put away what is about to be used
-        return Places(desk, room)
+        places = Places(desk, mailbox, room)
+        self._kept.add(places)
+        return places
 
     def take(self, places: Places, page: PageResult) -> None:
         """Run what was claimed with a page, and hear what else it brought."""
+        self._kept.remove(places)
         self._attempts.busy.subtract(places.room)
         self._start(places.desk, page.claimed, self._clock.now())
         places.desk.end()
@@ -142,12 +151,12 @@ class Dispatcher:
         if page.actions:
             self._acted()
 
-    async def _turn(self, room: Mapping[str, int], now: datetime, *, squeezed: bool) -> None:
+    async def _turn(self, offer: Offer, now: datetime) -> None:
         settled = list(self._attempts.finished)
         desk = self.desk
         desk.begin()  # a reload in the meantime must not put away what is about to be used
         try:
-            claimed = await self._settle_and_claim(settled, room, now)
+            claimed = await self._settle_and_claim(settled, offer, now)
             self._start(desk, claimed, now)
             if await self._breakers.store():
                 self.wake.set()
@@ -166,16 +175,15 @@ class Dispatcher:
         self._turns += 1
         self._fruitless = 0 if claimed else self._fruitless + 1
         # More may be due: what comes after a claim, and what is of handlers that had to stand back in this turn.
-        self._more = bool(claimed) or (squeezed and bool(room) and self._fruitless < len(desk.handlers))
+        self._more = bool(claimed) or (offer.squeezed and bool(offer.room) and self._fruitless < len(desk.handlers))
         if self._more:
             self.wake.set()
 
-    async def _settle_and_claim(
-        self, settled: Sequence[Settlement], room: Mapping[str, int], now: datetime
-    ) -> list[Delivery]:
+    async def _settle_and_claim(self, settled: Sequence[Settlement], offer: Offer, now: datetime) -> list[Delivery]:
+        quiet = self._quiet(settled)
         try:
-            with self._offering(room):
-                claimed = await self._journal.turn(settled, room, now, self._conclude, self._quiet(settled))
+            with self._offering(offer.room):
+                claimed = await self._journal.turn(settled, offer.room, now, self._conclude, quiet, limits=offer.limits)
         except JournalError:
             raise
         except Exception:
@@ -223,6 +231,14 @@ class Dispatcher:
             text = f"Its outcome cannot be stored. {crashed(error).reason}"[:LONGEST_NOTE]
             dead = item._replace(verdict=Verdict(DeliveryState.DEAD, error=text))
             await self._journal.turn([dead], {}, now, self._conclude, self._quiet([dead]))
+
+    def _held(self) -> Held:
+        """Count who holds places: what runs, and pages that are being stored."""
+        held = self._attempts.held()
+        for places in self._kept:
+            for name, count in places.room.items():
+                held[name][places.mailbox] += count
+        return held
 
     def _free(self) -> dict[str, int]:
         """Return the handlers that may take more deliveries, each with how many."""

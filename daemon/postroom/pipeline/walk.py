@@ -233,7 +233,8 @@ class Walk:
         if self._dispatcher is None:
             return await self._journal.commit_page(page)
         rules = (rule for new in page.messages if new.dispatch and not new.failure for rule in new.rules)
-        places = self._dispatcher.reserve(Counter(handler for rule in rules for handler in rule.handlers))
+        wanted = Counter(handler for rule in rules for handler in rule.handlers)
+        places = self._dispatcher.reserve(self.folder.mailbox, wanted)
         result = PageResult()
         try:
             result = await self._journal.commit_page(replace(page, room=places.room))

@@ -16,7 +16,7 @@ from postroom.model import BreakerPolicy, Done, Reject, Retry, RetryPolicy, Skip
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
-from support.pipeline import Scripted, ScriptedMail, counted, deliver, desk, opened, until
+from support.pipeline import MAILBOX, Scripted, ScriptedMail, counted, deliver, desk, opened, until
 
 HOUR = 3600.0
 POLICY = BreakerPolicy(after=5, probe=30.0, longest=600.0)
@@ -384,7 +384,7 @@ async def test_a_page_that_comes_while_it_is_held_starts_nothing(running, folder
     handler = Weather()
     async with running(opened("erp", handler, **ERP)) as bench:
         await outage(bench, folder, handler)
-        places = bench.dispatcher.reserve({"erp": 5})
+        places = bench.dispatcher.reserve(MAILBOX, {"erp": 5})
         assert not places.room
 
 
@@ -481,7 +481,7 @@ async def test_with_one_attempt_a_handler_is_not_run_again_after_a_crash(running
 async def test_what_was_claimed_just_before_it_opened_is_given_back_unrun(running, folder):
     handler = Weather()
     async with running(opened("erp", handler, **ERP)) as bench:
-        places = bench.dispatcher.reserve({"erp": 2})
+        places = bench.dispatcher.reserve(MAILBOX, {"erp": 2})
         new = [NewMessage(make_message(), (MatchedRule("all", ("erp",)),)) for _ in range(2)]
         commit = PageCommit(folder.key, new, "link", "round", bench.clock.now(), room=places.room)
         page = await bench.journal.commit_page(commit)

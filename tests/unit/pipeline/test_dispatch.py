@@ -16,10 +16,22 @@ from postroom.pipeline.attempt import GRACE, OVERDRAWN, STUCK
 from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.plugin import Handler
-from postroom.ports import MatchedRule, NewMessage, PageCommit, PageResult
+from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
 from postroom.testing import make_message
-from support.pipeline import ALWAYS, MAILBOX, FailingJournal, Plain, Scripted, counted, deliver, desk, opened, until
+from support.pipeline import (
+    ALWAYS,
+    MAILBOX,
+    FailingJournal,
+    Plain,
+    Scripted,
+    ScriptedMail,
+    counted,
+    deliver,
+    desk,
+    opened,
+    until,
+)
 
 
 @pytest.fixture
@@ -613,8 +625,8 @@ async def test_many_quick_deliveries_take_few_turns(dispatching, journal: Failin
 
 async def test_a_page_is_kept_half_of_the_places_at_most(dispatching):
     async with dispatching(opened("erp", concurrency=10), opened("log", concurrency=3), concurrency=16) as dispatcher:
-        first = dispatcher.reserve({"erp": 50, "log": 1, "gone": 7})
-        second = dispatcher.reserve({"erp": 50})
+        first = dispatcher.reserve(MAILBOX, {"erp": 50, "log": 1, "gone": 7})
+        second = dispatcher.reserve(MAILBOX, {"erp": 50})
 
         assert (first.room, second.room) == ({"erp": 7, "log": 1}, {"erp": 3})
         for places in (first, second):
@@ -624,7 +636,7 @@ async def test_a_page_is_kept_half_of_the_places_at_most(dispatching):
 
 async def test_a_page_never_gets_the_last_place(dispatching, journal, folder, clock):
     async with dispatching(opened("erp"), concurrency=1) as dispatcher:
-        places = dispatcher.reserve({"erp": 1})
+        places = dispatcher.reserve(MAILBOX, {"erp": 1})
         dispatcher.take(places, PageResult())
 
     assert places.room == {}
@@ -643,7 +655,7 @@ async def test_a_page_and_a_claim_at_the_same_time_take_no_place_twice(dispatchi
     journal.before["turn"] = wait
     async with dispatching(opened("erp", handler, concurrency=1)) as dispatcher:
         await asking.wait()
-        places = dispatcher.reserve({"erp": 1})
+        places = dispatcher.reserve(MAILBOX, {"erp": 1})
         assert places.room == {}
         dispatcher.take(places, PageResult())
         go_on.set()
@@ -663,16 +675,57 @@ async def test_while_nothing_waits_a_page_finds_half_of_the_places_beside_a_clai
         journal.before["turn"] = wait
         dispatcher.wake.set()
         await asking.wait()
-        places = dispatcher.reserve({"erp": 50})
+        places = dispatcher.reserve(MAILBOX, {"erp": 50})
         assert places.room == {"erp": 5}
         dispatcher.take(places, PageResult())
         go_on.set()
 
 
+async def test_a_mailbox_whose_mails_take_long_leaves_the_others_places(dispatching, journal, clock):
+    specs = [FolderSpec("default", f"{name}@contoso.example", "Inbox", None) for name in ("slow", "quick")]
+    slow, quick = await journal.adopt(specs, clock.now())
+    rules = {spec.mailbox: {"all": Rule("all", ALWAYS, ("erp",))} for spec in specs}
+    work, release = hanging()
+    handler = Scripted(lambda message, _: work() if message.mailbox == slow.mailbox else Done())
+    await deliver(journal, slow, clock, "erp", count=300)
+
+    async with dispatching(opened("erp", handler, concurrency=8, timeout=600.0)) as dispatcher:
+        dispatcher.desk.mails = {spec.mailbox: ScriptedMail(spec.mailbox) for spec in specs}
+        dispatcher.desk.rules = rules
+        await until(lambda: handler.under_way == 6)
+        for number in range(1, 11):
+            await deliver(journal, quick, clock, "erp", count=5)
+            dispatcher.wake.set()
+            await settled(journal, 5 * number)
+        places = dispatcher.reserve(slow.mailbox, {"erp": 50})
+        assert places.room == {}
+        dispatcher.take(places, PageResult())
+        places = dispatcher.reserve(quick.mailbox, {"erp": 50})
+        assert places.room == {"erp": 1}
+        dispatcher.take(places, PageResult())
+        assert handler.under_way == 6
+        release.set()
+        await settled(journal, 350)
+
+
+async def test_while_a_mailbox_has_its_share_nothing_is_asked_again_and_again(dispatching, journal, clock):
+    specs = [FolderSpec("default", f"{name}@contoso.example", "Inbox", None) for name in ("slow", "quick")]
+    slow, _ = await journal.adopt(specs, clock.now())
+    release = asyncio.Event()
+    handler = Scripted(lambda *_: release.wait())
+    await deliver(journal, slow, clock, "erp", count=300)
+
+    async with dispatching(opened("erp", handler, concurrency=8, timeout=600.0)) as dispatcher:
+        dispatcher.desk.mails = {spec.mailbox: ScriptedMail(spec.mailbox) for spec in specs}
+        await until(lambda: handler.under_way == 6)
+        assert await turns_in_a_while(journal) <= 1
+        release.set()
+
+
 async def test_what_was_claimed_with_a_page_while_stopping_is_given_back(dispatching, journal, folder, clock, rows):
     handler = Scripted()
     async with dispatching(opened("erp", handler)) as dispatcher:
-        places = dispatcher.reserve({"erp": 1})
+        places = dispatcher.reserve(MAILBOX, {"erp": 1})
         await dispatcher.stop(0)
         new = NewMessage(make_message(), (MatchedRule("all", ("erp",)),))
         result = await journal.commit_page(
@@ -687,7 +740,7 @@ async def test_what_was_claimed_with_a_page_while_stopping_is_given_back(dispatc
 
 async def test_actions_that_came_with_a_page_are_told(dispatching):
     async with dispatching(opened("erp")) as dispatcher:
-        dispatcher.take(dispatcher.reserve({}), PageResult(actions=1))
+        dispatcher.take(dispatcher.reserve(MAILBOX, {}), PageResult(actions=1))
         assert dispatcher.said_acted
 
 

@@ -171,7 +171,7 @@ async def test_a_page_that_could_not_be_stored_gives_its_places_back(poller_of, 
     with pytest.raises(JournalError):
         await poller_of(dispatcher=dispatcher).round()
 
-    assert dispatcher.reserve({"erp": 10}).room == {"erp": 10}
+    assert dispatcher.reserve(MAILBOX, {"erp": 10}).room == {"erp": 10}
     assert not dispatcher.desk.idle.is_set()
 
 
