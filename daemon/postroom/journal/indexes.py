@@ -36,4 +36,5 @@ _partial(
 )
 _partial("deliveries_suspect", deliveries.c.state, deliveries.c.attempt, where=deliveries.c.suspect == true())
 _partial("actions_due", actions.c.due_at, where=is_state(actions.c.state, "ready"))
+_partial("actions_fair", actions.c.mailbox_id, actions.c.due_at, where=is_state(actions.c.state, "ready"))
 _partial("actions_open", actions.c.state, where=is_state(actions.c.state, "running", "dead", "discarded"))
