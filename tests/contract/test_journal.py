@@ -28,8 +28,10 @@ from postroom.journal.records import Retried
 from postroom.model import (
     Address,
     Categorise,
+    Delete,
     Delivery,
     DeliveryState,
+    Forward,
     MailAction,
     MarkRead,
     Message,
@@ -542,11 +544,15 @@ async def test_a_mail_set_aside_is_delivered_by_its_rules_once_they_are_known(be
     assert (await bench.journal.commit_page(page)).deliveries == 1
     assert (await bench.journal.commit_page(page)).deliveries == 0, "once is enough"
 
-    assert await bench.states() == {("mail 1", ROUTING): "ready", ("mail 1", "archive"): "ready", ("mail 2", "erp"): "ready"}
+    assert await bench.states() == {
+        ("mail 1", ROUTING): "ready",
+        ("mail 1", "archive"): "ready",
+        ("mail 2", "erp"): "ready",
+    }
     [task] = await bench.journal.claim_actions(10, NOW)
     assert task.origin == "rule read then"
     [detail] = await bench.views.find(known.message.id)
-    assert dict(detail.rules) == {"default": ("archive",), "read": ()}
+    assert dict(detail.rules) == {"suppliers": ("archive",), "read": ()}
     assert detail.record.received_at == known.message.received_at
 
 
@@ -905,6 +911,63 @@ async def test_one_action_a_message_is_claimed_and_busy_messages_are_left_out(be
     (second,) = await bench.journal.claim_actions(10, NOW, ["AAkALg000003"])
     assert (second.message_id, second.origin) == ("AAkALg000001", "rule move then")
     assert len(await bench.journal.claim_actions(1, NOW)) == 1
+
+
+async def test_what_one_mailbox_waits_for_is_found_behind_the_backlog_of_another(bench: Bench) -> None:
+    reads = rule(name="read", actions=(MarkRead(),))
+    await bench.commit(*(mail(number, reads) for number in range(1, 30)))
+    await bench.commit(mail(30, reads), mail(31, reads), folder=bench.other)
+    most = MailboxLimit(5, {"a@contoso.example": 2})
+    claimed = await bench.journal.claim_actions(20, NOW, (), most)
+    assert Counter(task.mailbox for task in claimed) == {"a@contoso.example": 2, "b@contoso.example": 2}
+    full = MailboxLimit(5, {"a@contoso.example": 0, "b@contoso.example": 3})
+    assert await bench.journal.claim_actions(20, NOW, (), full) == []
+
+
+async def test_mailboxes_with_more_than_there_is_room_for_are_taken_in_turn(bench: Bench) -> None:
+    reads = rule(name="read", actions=(MarkRead(),))
+    await bench.commit(*(mail(number, reads) for number in range(1, 10)))
+    await bench.commit(*(mail(number, reads) for number in range(10, 20)), folder=bench.other)
+    turns = [await bench.journal.claim_actions(3, NOW, (), MailboxLimit(3, {})) for _ in range(4)]
+    assert [{task.mailbox for task in turn} for turn in turns] == [
+        {"a@contoso.example"},
+        {"b@contoso.example"},
+        {"a@contoso.example"},
+        {"b@contoso.example"},
+    ]
+
+
+async def test_a_deletion_is_told_what_else_is_to_be_done_with_its_message(bench: Bench) -> None:
+    deletes = rule(name="bin", actions=(Delete(),))
+    forwards = rule(name="share", actions=(Forward(("bob@contoso.example",)),))
+    await bench.commit(mail(1, deletes, rule("erp"), forwards), mail(2, deletes))
+
+    first, alone = await bench.journal.claim_actions(10, NOW)
+    assert (first.waits_until, alone.waits_until) == (NOW, None)
+
+    later = NOW + timedelta(hours=1)
+    await bench.journal.settle_actions([ActionResult(first, "ready", NOW, due_at=later, counted=False)])
+    await bench.settle(*await bench.claim(erp=1))
+    (forward,) = await bench.journal.claim_actions(10, NOW)
+    assert forward.waits_until is None
+    held = later + timedelta(hours=2)
+    await bench.journal.settle_actions([ActionResult(forward, "ready", NOW, due_at=held, counted=False)])
+    (again,) = await bench.journal.claim_actions(10, later)
+    assert (again.origin, again.attempt, again.waits_until) == ("rule bin then", 1, held)
+
+
+async def test_deletions_of_one_message_do_not_wait_for_each_other(bench: Bench) -> None:
+    plain = rule(name="bin", actions=(Delete(),))
+    sends = rule(name="share", actions=(Forward(("bob@contoso.example",)), Delete()))
+    await bench.commit(mail(1, plain, rule(name="also", actions=(Delete(),)), sends))
+    waits = {}
+    for _ in range(3):
+        (task,) = await bench.journal.claim_actions(10, NOW)
+        waits[task.origin] = task.waits_until
+        at = NOW + timedelta(hours=1) if task.waits_until else None
+        state = "ready" if task.waits_until else "done"
+        await bench.journal.settle_actions([ActionResult(task, state, NOW, due_at=at)])
+    assert waits == {"rule bin then": NOW, "rule also then": NOW, "rule share then": None}
 
 
 async def test_actions_are_tried_again_when_due_and_end_done_or_dead(bench: Bench) -> None:

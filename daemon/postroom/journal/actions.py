@@ -1,20 +1,19 @@
-"""Mail actions: recorded once for each origin, claimed one a message at a time, settled."""
+"""Mail actions: recorded once for each origin, and settled; `action_claim` has how they are claimed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
-from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal.codec import clean, decode_actions, encode_actions, micros
-from postroom.journal.statement import Prepared, PreparedIn, Values
-from postroom.journal.tables import actions, is_state, mailboxes, messages
+from postroom.journal.codec import clean, encode_actions, micros
+from postroom.journal.statement import Prepared, PreparedIn
+from postroom.journal.tables import actions, is_state
 from postroom.model import MailAction
-from postroom.ports import ActionResult, ActionTask
+from postroom.ports import ActionResult
 
 Requests = dict[tuple[int, str], tuple[int, tuple[MailAction, ...]]]
 """(message, origin) -> (mailbox, mail actions)."""
@@ -38,50 +37,6 @@ _ADD: Final = Prepared(
     "origin",
     "actions",
     "due_at",
-)
-_other = actions.alias("other")
-_first_of_its_message = ~exists().where(
-    _other.c.message_id == actions.c.message_id,
-    or_(
-        is_state(_other.c.state, "running"),
-        and_(is_state(_other.c.state, "ready"), _other.c.due_at <= bindparam("now"), _other.c.id < actions.c.id),
-    ),
-)
-_DUE: Final = PreparedIn(
-    lambda items: (
-        select(actions.c.id)
-        .join_from(actions, messages, actions.c.message_id == messages.c.id)
-        .where(is_state(actions.c.state, "ready"), actions.c.due_at <= bindparam("now"))
-        .where(_first_of_its_message, messages.c.graph_id.not_in(items))
-        .order_by(actions.c.due_at, actions.c.id)
-        .limit(bindparam("most"))
-        .offset(literal_column("0"))
-    ),
-    before=("now", "now"),
-    after=("most",),
-)
-_RUN: Final = PreparedIn(
-    lambda items: (
-        update(actions)
-        .where(actions.c.id.in_(items), is_state(actions.c.state, "ready"))
-        .values({"state": literal_column("'running'"), "attempt": actions.c.attempt + literal_column("1")})
-    )
-)
-_CLAIMED: Final = PreparedIn(
-    lambda items: (
-        select(
-            actions.c.id,
-            mailboxes.c.address,
-            messages.c.graph_id,
-            actions.c.origin,
-            actions.c.actions,
-            actions.c.attempt,
-        )
-        .join_from(actions, messages, actions.c.message_id == messages.c.id)
-        .join(mailboxes, actions.c.mailbox_id == mailboxes.c.id)
-        .where(actions.c.id.in_(items), is_state(actions.c.state, "running"))
-        .order_by(actions.c.due_at, actions.c.id)
-    )
 )
 _SETTLE: Final = Prepared(
     update(actions)
@@ -128,26 +83,9 @@ def record(
     return len(rows)
 
 
-def claim(connection: Connection, limit: int, now: datetime, busy: Sequence[str]) -> list[ActionTask]:
-    """See `ports.Journal.claim_actions`. A message with an action under way counts as busy."""
-    at = micros(now)
-    chosen = [key for (key,) in _DUE.rows(connection, list(busy) or [""], at, at, limit)]
-    if not chosen:
-        return []
-    _RUN.once(connection, chosen)
-    reach("actions_claim.written")
-    return list(_readable(connection, _CLAIMED.rows(connection, chosen), at))
-
-
-def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[ActionTask]:
-    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else."""
-    for key, address, graph_id, origin, wanted, attempt in rows:
-        try:
-            task = ActionTask(key, address, graph_id, origin, decode_actions(wanted), attempt)
-        except JournalError as error:
-            _SETTLE.once(connection, "dead", now, attempt, now, clean(str(error)), "", key, attempt)
-            continue
-        yield task
+def bury(connection: Connection, key: int, attempt: int, error: str, now: int) -> None:
+    """Make dead what is running and cannot be read, at `now` (microseconds)."""
+    _SETTLE.once(connection, "dead", now, attempt, now, clean(error), "", key, attempt)
 
 
 def settle(connection: Connection, results: Sequence[ActionResult]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 from sqlalchemy import URL, Connection
@@ -12,6 +13,7 @@ from sqlalchemy import URL, Connection
 from postroom.errors import JournalError
 from postroom.failpoints import reach
 from postroom.journal import (
+    action_claim,
     actions,
     adopt,
     claim,
@@ -59,6 +61,7 @@ class SqlJournal:
         self.database = database
         self._lock = lock
         self._memory = claim.ClaimMemory()
+        self._served = action_claim.Served()
 
     async def recover(self) -> int:
         """See `ports.Journal.recover`."""
@@ -157,9 +160,11 @@ class SqlJournal:
         reach("hastening.committed")
         return count
 
-    async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
+    async def claim_actions(
+        self, limit: int, now: datetime, busy: Sequence[str] = (), most: MailboxLimit | None = None
+    ) -> list[ActionTask]:
         """See `ports.Journal.claim_actions`."""
-        claimed = await self.database.write(actions.claim, limit, now, busy)
+        claimed = await self.database.write(partial(action_claim.claim, busy=busy, most=most), limit, now, self._served)
         reach("actions_claim.committed")
         return claimed
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from postroom.errors import JournalError, PostroomError
@@ -18,7 +19,7 @@ from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
 from postroom.pipeline.wake import Wake
-from postroom.ports import ActionResult, ActionTask, Clock, Journal, Mail, Report
+from postroom.ports import ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
 
 POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
 """Mail actions wait out an outage of two hours before they become dead."""
@@ -26,8 +27,15 @@ POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
 LIMIT = 120.0
 """Seconds one task may take, its requests' own retries included."""
 
-AT_ONCE = 50
-"""Tasks that run at once; each mailbox's own limit of requests in flight holds as well."""
+AT_ONCE = 96
+"""Tasks that run at once."""
+
+EACH = 8
+"""Tasks of one mailbox that run at once: twice the requests Graph lets it have in flight. More would only wait there,
+and keep other mailboxes' out."""
+
+LAST = 15.0
+"""Seconds, or more, until the deletion of a mail that is still worked on is looked at again."""
 
 SUBJECT = "journal actions"
 """What a journal that fails this room is reported as; other rooms' turns must not report it well again."""
@@ -89,7 +97,7 @@ class Actor:
             del self._finished[: len(results)]
         room = AT_ONCE - len(self._running) if self._claiming else 0
         if room > 0:
-            self._start(await self._journal.claim_actions(room, self._clock.now(), self._busy()))
+            self._start(await self._journal.claim_actions(room, self._clock.now(), self._busy(), self._most()))
 
     def _busy(self) -> list[str]:
         """Return the messages that have an action under way, as far as the journal knows."""
@@ -97,6 +105,11 @@ class Actor:
             *(task.message_id for task in self._running.values()),
             *(each.task.message_id for each in self._finished),
         ]
+
+    def _most(self) -> MailboxLimit:
+        """Return how many each mailbox may have beside those that run."""
+        running = Counter(task.mailbox for task in self._running.values())
+        return MailboxLimit(EACH, {mailbox: max(EACH - count, 0) for mailbox, count in running.items()})
 
     def _start(self, claimed: Sequence[ActionTask]) -> None:
         """Start what was claimed; after a stop that came meanwhile, give it back instead."""
@@ -141,6 +154,8 @@ class Actor:
         return await self._without_drafts(desk, result) if result.state == "dead" and _sends(task.actions) else result
 
     async def _result(self, desk: Desk, task: ActionTask) -> ActionResult:
+        if task.waits_until is not None:
+            return self._postponed(task, task.waits_until)
         mail = desk.mails.get(task.mailbox)
         if mail is None:
             return self._failed(task, f"Mailbox {task.mailbox} is not in the configuration any more")
@@ -200,6 +215,14 @@ class Actor:
             return ActionResult(task, "dead", now, error=error[:LONGEST_NOTE])
         wait = max(back_off(POLICY, task.attempt, self._random), min(at_least, POLICY.longest))
         return ActionResult(task, "ready", now, due_at=now + timedelta(seconds=wait), error=error[:LONGEST_NOTE])
+
+    def _postponed(self, task: ActionTask, until: datetime) -> ActionResult:
+        """Leave a mail that is to be deleted to whom it is still needed by."""
+        now = self._clock.now()
+        note = "waits until all else is done with the mail"
+        return ActionResult(
+            task, "ready", now, due_at=max(until, now + timedelta(seconds=LAST)), note=note, counted=False
+        )
 
     def _given_back(self, task: ActionTask) -> ActionResult:
         now = self._clock.now()

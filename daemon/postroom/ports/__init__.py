@@ -5,6 +5,8 @@ from postroom.ports.journal import Journal
 from postroom.ports.mail import Detail, Draft, Drafts, Entry, FileInfo, Mail, Page, SurveyPage
 from postroom.ports.sending import Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 from postroom.ports.work import (
+    ROUTING,
+    UNROUTED,
     ActionRequest,
     ActionResult,
     ActionTask,
@@ -25,6 +27,8 @@ from postroom.ports.work import (
 __all__ = [
     "LOCAL_BUDGET",
     "LONGEST_RETRY_AFTER",
+    "ROUTING",
+    "UNROUTED",
     "ActionRequest",
     "ActionResult",
     "ActionTask",

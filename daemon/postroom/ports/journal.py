@@ -48,7 +48,7 @@ class Journal(Protocol):
         A message known in the same folder is suppressed. One known in another folder of the mailbox has moved here:
         it is routed again, and only handlers that never had it get a delivery. One remembered under the floor and now
         met in another watched folder is new. Where all handlers of a rule had the message before it moved here, what
-        that rule asks for afterwards is recorded with the page.
+        that rule asks for afterwards is recorded with the page. With `again` what is known here is taken for moved.
 
         Where the page brings room, its deliveries are claimed with it, as `turn` would, unless others wait for that
         handler: nobody is overtaken.
@@ -107,8 +107,13 @@ class Journal(Protocol):
     async def hasten(self, now: datetime, by: timedelta, latest: datetime) -> int:
         """Have what waits for a time after `now` wait less by so much, and none beyond `latest`; returns how many."""
 
-    async def claim_actions(self, limit: int, now: datetime, busy: Sequence[str] = ()) -> list[ActionTask]:
-        """Claim due mail actions, at most one a message, oldest first; messages (Graph ids) in `busy` are left out."""
+    async def claim_actions(
+        self, limit: int, now: datetime, busy: Sequence[str] = (), most: MailboxLimit | None = None
+    ) -> list[ActionTask]:
+        """Claim due mail actions, at most one a message, oldest first; messages (Graph ids) in `busy` are left out.
+
+        Where more of a mailbox is due than `most` allows, mailboxes are taken in turn.
+        """
 
     async def settle_actions(self, results: Sequence[ActionResult]) -> None:
         """Store how mail actions went."""

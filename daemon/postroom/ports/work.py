@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from postroom.model import Delivery, DeliveryState, MailAction, Message
 
@@ -44,6 +44,13 @@ class MatchedRule:
     actions: tuple[MailAction, ...] = ()
 
 
+ROUTING: Final = "(rules)"
+"""The handler that evaluates the rules of a mail which a round could not read; no configured one can be called so."""
+
+UNROUTED: Final = MatchedRule("", (ROUTING,))
+"""Stands for the rules of such a mail until it has been read."""
+
+
 class NewMessage(NamedTuple):
     """A message of a page with what the rules said of it.
 
@@ -66,6 +73,7 @@ class PageCommit:
         room: Handler -> how many of the page's deliveries may be claimed with it, in the same transaction.
         graph_id: Graph's id of the folder that the page and the link are of.
         advance: False for messages that a round has missed: they are taken in, and the folder stays as it is.
+        again: Those known in this very folder are routed once more as well, as if they had moved here: `UNROUTED` ones.
         conclude: Asked about messages that moved here and whose handlers had them before; without, nothing follows.
     """
 
@@ -79,6 +87,7 @@ class PageCommit:
     room: Mapping[str, int] = field(default_factory=dict)
     graph_id: str | None = None
     advance: bool = True
+    again: bool = False
     conclude: Conclude | None = None
 
 
@@ -149,7 +158,10 @@ class Forgettable:
 
 
 class MailboxLimit(NamedTuple):
-    """How many deliveries of one mailbox a claim may take for a handler: `each`, or what `fewer` says of a mailbox."""
+    """How much of one mailbox a claim may take: `each`, or what `fewer` says of a mailbox.
+
+    It limits deliveries, for each handler on its own, and mail actions.
+    """
 
     each: int
     fewer: Mapping[str, int]
@@ -165,7 +177,11 @@ Conclude = Callable[[Siblings], Sequence[ActionRequest]]
 
 @dataclass(frozen=True, slots=True)
 class ActionTask:
-    """Recorded mail actions of one origin, claimed for their `attempt`-th try."""
+    """Recorded mail actions of one origin, claimed for their `attempt`-th try.
+
+    Attributes:
+        waits_until: Of those that delete the message: when what else is to be done with it is due, if anything is.
+    """
 
     id: int
     mailbox: str
@@ -173,6 +189,7 @@ class ActionTask:
     origin: str
     actions: tuple[MailAction, ...]
     attempt: int
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

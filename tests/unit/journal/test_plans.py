@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
-from postroom.journal import SqlJournal, actions, claim, deliver, fair, pages, settle, upkeep
+from postroom.journal import SqlJournal, action_claim, claim, deliver, fair, pages, settle, upkeep
 from postroom.journal.statement import Prepared, PreparedIn
 
 HOT = {
@@ -19,7 +19,10 @@ HOT = {
     "oldest": fair._oldest(4),
     "stand": settle._STAND,
     "done": settle._DONE,
-    "due actions": actions._DUE,
+    "due actions": action_claim._DUE,
+    "due actions of a mailbox": action_claim._DUE_IN,
+    "next mailbox with actions": action_claim._NEXT_MAILBOX,
+    "beside a deletion": action_claim._BESIDE,
 }
 
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from postroom.errors import Forbidden, JournalError, Throttled, Unavailable
-from postroom.model import Delete, MarkRead, MoveTo, Reply
+from postroom.model import Delete, DeliveryState, MarkRead, MoveTo, Reply, Settlement, Verdict
 from postroom.pipeline import act
-from postroom.pipeline.act import POLICY, PROGRESS, SUBJECT, Actor
+from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
@@ -134,6 +134,47 @@ async def test_an_outage_longer_than_all_tries_makes_no_action_dead(acting, *, j
             actor.wake.set()
         mail.acts[0] = "done"
         await settled(journal, 1)
+
+
+async def test_a_deletion_waits_until_all_else_is_done_with_the_mail(acting, *, journal, folder, clock, mail):
+    rules = MatchedRule("bin", (), (Delete(),)), MatchedRule("file", ("archive",), ())
+    [message] = await ask(journal, folder, clock, *rules)
+    mail.acts.append("deleted")
+
+    async with acting() as actor:
+        await until(lambda: journal.calls["settle_actions"] == 1)
+        assert not mail.acted
+        (row,) = await read(journal)
+        assert (row["state"], row["attempt"], row["note"]) == ("ready", 0, "waits until all else is done with the mail")
+
+        (delivery,) = await journal.turn([], {"archive": 1}, clock.now(), lambda _: [])
+        done = Settlement(delivery, Verdict(DeliveryState.DONE), clock.now(), clock.now())
+        await journal.turn([done], {}, clock.now(), lambda _: [])
+        await clock.advance(LAST)
+        actor.wake.set()
+        await settled(journal, 1)
+
+    assert mail.acted == [(message.id, (Delete(),))]
+
+
+async def test_a_mailbox_that_does_not_answer_leaves_places_to_others(acting, journal, folder, clock, mail):
+    await ask(journal, folder, clock, count=3 * EACH)
+    gate = asyncio.Event()
+
+    async def answer():
+        await gate.wait()
+        return "done"
+
+    mail.acts.append(answer)
+
+    async with acting() as actor:
+        await until(lambda: len(actor._running) == EACH)
+        turns = journal.calls["claim_actions"]
+        actor.wake.set()
+        await until(lambda: journal.calls["claim_actions"] > turns)
+        assert len(actor._running) == EACH
+        gate.set()
+        await settled(journal, 3 * EACH)
 
 
 async def test_a_defect_in_carrying_out_is_a_failed_try(acting, journal, folder, clock, mail):
