@@ -322,6 +322,19 @@ async def test_what_waits_too_long_is_hastened_and_nothing_else(bench: Bench) ->
     assert await waits(bench) == [10.0, 100.0, 3_600.0]
 
 
+async def test_what_is_past_lies_not_in_the_future_when_the_clock_was_put_right(bench: Bench) -> None:
+    await bench.commit(mail(1))
+    hour = timedelta(hours=1)
+    plan = SendPlan("key", "a@contoso.example", "talk", ("anna@supplier.example",))
+    await bench.journal.reserve_send(plan, Windows(NOW, NOW, NOW), lambda _: None, NOW + hour)
+    await bench.journal.hasten(NOW - hour, timedelta(), NOW)
+    assert [row.seen_at for row in await bench.views.messages()] == [NOW - hour]
+    record = await bench.journal.send_record("key")
+    assert record is not None
+    assert record.at == NOW - hour
+    assert (await bench.stored())[1].floor == NOW - hour
+
+
 async def waits(bench: Bench) -> list[float]:
     ready = await bench.views.deliveries(state=DeliveryState.READY)
     return sorted((each.due_at - NOW).total_seconds() for each in ready)

@@ -31,18 +31,20 @@ def prune(connection: Connection, before: datetime, after: int, limit: int) -> P
 
 
 def _reach(connection: Connection, before: datetime, after: int, limit: int) -> tuple[int, bool]:
-    """Return the last of the next `limit` ids before the first message that is too young, and whether more follow.
+    """Return the last message among the next `limit` ids that is old enough, and whether more may follow.
 
-    Ids grow with the time at which messages were seen, but for a clock that was set back.
+    Ids grow with the time at which messages were seen, but for a clock that was set back: what is too young and comes
+    before others that are not is stepped over until all is looked at from the beginning again.
     """
     first = connection.scalar(select(func.min(messages.c.id)).where(messages.c.id > after))
     if first is None:
         return after, False
     newest = connection.scalar(select(func.max(messages.c.id))) or first
     last = min(first + limit - 1, newest)
-    young = messages.c.id.between(first, last), messages.c.seen_at >= micros(before)
-    youngest = connection.scalar(select(func.min(messages.c.id)).where(*young))
-    return (last, last < newest) if youngest is None else (youngest - 1, False)
+    old = messages.c.id.between(first, last), messages.c.seen_at < micros(before)
+    upto = connection.scalar(select(func.max(messages.c.id)).where(*old)) or after
+    has_young = connection.scalar(select(exists().where(messages.c.id.between(upto + 1, last))))
+    return (upto, False) if has_young else (last, last < newest)
 
 
 def _choose(connection: Connection, before: datetime, after: int, upto: int) -> list[int]:
@@ -59,7 +61,7 @@ def _choose(connection: Connection, before: datetime, after: int, upto: int) -> 
 
 
 def _prunable(before: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Nothing of it is under way or waits for an operator, and the last of it was settled before then."""
+    """It was seen before then, nothing of it is under way or waits for an operator, and the last of it was settled."""
     unsettled = (
         exists().where(
             table.c.message_id == messages.c.id,
@@ -68,7 +70,7 @@ def _prunable(before: datetime) -> tuple[ColumnElement[bool], ...]:
         for table in (deliveries, actions)
     )
     whole = or_(messages.c.settled.is_(None), messages.c.snapshot.is_not(None))
-    return (whole, *(~each for each in unsettled))
+    return (messages.c.seen_at < micros(before), whole, *(~each for each in unsettled))
 
 
 def _newest(connection: Connection) -> set[int]:
@@ -134,7 +136,7 @@ def settled_before(connection: Connection, ids: Sequence[int]) -> dict[int, Mapp
 def forgettable(connection: Connection, before: datetime, after: int, limit: int) -> Forgettable:
     """See `ports.Journal.forgettable`."""
     upto, _ = _reach(connection, before, after, limit)
-    bare = (messages.c.settled.is_not(None), messages.c.snapshot.is_(None))
+    bare = (messages.c.settled.is_not(None), messages.c.snapshot.is_(None), messages.c.seen_at < micros(before))
     query = select(messages.c.id, mailboxes.c.address, messages.c.graph_id).join_from(messages, mailboxes)
     rows = connection.execute(query.where(messages.c.id > after, messages.c.id <= upto, *bare).order_by(messages.c.id))
     return Forgettable(tuple((row[0], row[1], row[2]) for row in rows), upto)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Label, ScalarSelect, Table, case, func, insert, literal, null, select, true, update
 
 from postroom.failpoints import reach
+from postroom.journal import set_back
 from postroom.journal.codec import MICROSECOND, micros, moment_or_none
 from postroom.journal.tables import actions, attempts, deliveries, is_state, messages
 
@@ -61,6 +62,8 @@ _NEXT_DUE: Final = select(
 def hasten(connection: Connection, now: datetime, by: timedelta, latest: datetime) -> int:
     """See `ports.Journal.hasten`."""
     shift, beyond = by // MICROSECOND, micros(now) if by else micros(latest)
+    if by or set_back.was_ahead(connection, micros(now)):
+        set_back.take_back(connection, micros(now), shift)
     count = sum(_hasten(connection, table, shift, beyond, micros(latest)) for table in (deliveries, actions))
     reach("hastening.written")
     return count

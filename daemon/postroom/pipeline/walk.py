@@ -202,6 +202,8 @@ class Walk:
     async def _store(self, folder_id: str, pages: Sequence[Page], link: str | None, *, last: bool) -> PageResult:
         """Commit pages with the link that follows them; what changes nothing is not written."""
         after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
+        if after.floor is not None and after.floor > (now := self._clock.now()):
+            after = replace(after, floor=now)  # the clock was ahead when the folder was first watched
         messages = await self._examiner.examine(self.folder, [entry for page in pages for entry in page.entries])
         reach("page.examined")
         if not messages and after == self.folder and not self.unsaved:

@@ -105,7 +105,10 @@ class Journal(Protocol):
         """Return when the earliest ready delivery or mail action is due; None when there is none."""
 
     async def hasten(self, now: datetime, by: timedelta, latest: datetime) -> int:
-        """Have what waits for a time after `now` wait less by so much, and none beyond `latest`; returns how many."""
+        """Have what waits for a time after `now` wait less by so much, and none beyond `latest`; returns how many.
+
+        What is past by its nature and noted with a time after `now` moves back too, to `now` at the latest.
+        """
 
     async def claim_actions(
         self, limit: int, now: datetime, busy: Sequence[str] = (), most: MailboxLimit | None = None
