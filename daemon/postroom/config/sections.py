@@ -146,7 +146,7 @@ class HandlerSection(Section):
     timeout: LongDuration = written("1m")
     """Time limit of one attempt."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Deliveries of this handler at once."""
+    """Deliveries of this handler at once; where several mailboxes use it, one takes three quarters of them at most."""
 
 
 class MailboxSection(Section):
