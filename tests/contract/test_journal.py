@@ -887,6 +887,20 @@ async def test_an_attempt_that_is_forgiven_keeps_its_number_and_moves_the_limit(
     assert [(row.attempt, row.outcome, row.error) for row in detail.attempts[again.id]] == [(1, "forgiven", "down")]
 
 
+async def test_of_attempts_forgiven_in_a_row_the_first_and_the_last_are_kept(bench: Bench) -> None:
+    await bench.commit(mail(1), mail(2))
+    down = Verdict(DeliveryState.READY, due_at=NOW, forgiven=True, error="down")
+    wrong = Verdict(DeliveryState.READY, due_at=NOW, error="wrong")
+    for verdict in (down, down, down, down, wrong, down, wrong, down, down, down):
+        await bench.settle(*await bench.claim(), verdict=verdict)
+    for number in ("1", "2"):
+        (detail,) = await bench.views.find(number)
+        kept = [[(row.attempt, row.outcome) for row in rows] for rows in detail.attempts.values()]
+        forgiven, counted = "forgiven", "retry"
+        alike = [(1, forgiven), (4, forgiven), (5, counted), (6, forgiven), (7, counted), (8, forgiven), (10, forgiven)]
+        assert kept == [alike] * len(detail.deliveries)
+
+
 async def test_what_was_cut_off_after_it_began_keeps_its_number_and_what_did_not_begin_gives_it_back(
     bench: Bench,
 ) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, false, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, false, literal_column, select, update
 
-from postroom.journal import actions
+from postroom.journal import actions, failures
 from postroom.journal.codec import clean, decode_rules, decode_settled, micros
 from postroom.journal.statement import Prepared, PreparedIn, Values
-from postroom.journal.tables import attempts, deliveries, is_state, messages
+from postroom.journal.tables import deliveries, is_state, messages
 from postroom.model import DeliveryState, Settlement, Verdict
 from postroom.ports import Conclude, Siblings
 
@@ -97,8 +97,6 @@ _AGAIN: Final = Prepared(
     "new_note",
     "the_id",
 )
-_ATTEMPT: Final = ("delivery_id", "attempt", "started_at", "ended_at", "outcome", "error")
-_ADD_ATTEMPT: Final = Prepared(insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}), *_ATTEMPT)
 
 
 @dataclass(slots=True)
@@ -162,7 +160,7 @@ def _settle_with_siblings(
     _done(connection, simple, micros(now))
     _END.many(connection, [_end_row(item, micros(now)) for item in others])
     _AGAIN.many(connection, [_again_row(item, now) for item in again])
-    _ADD_ATTEMPT.many(connection, [_attempt_row(item) for item in valid if _failed(item.verdict)])
+    failures.record(connection, [_attempt_row(item) for item in valid if _failed(item.verdict)])
     actions.record(connection, _requests(ended, stands, conclude), now)
 
 
@@ -222,9 +220,8 @@ def _failed(verdict: Verdict) -> bool:
 
 def _attempt_row(item: Settlement) -> Values:
     verdict, delivery = item.verdict, item.delivery
-    outcome = (
-        "forgiven" if verdict.forgiven else "retry" if verdict.state is DeliveryState.READY else verdict.state.value
-    )
+    ended = "retry" if verdict.state is DeliveryState.READY else verdict.state.value
+    outcome = failures.FORGIVEN if verdict.forgiven else ended
     error = clean(verdict.error)
     return (delivery.id, delivery.attempt, micros(item.started_at), micros(item.ended_at), outcome, error)
 
