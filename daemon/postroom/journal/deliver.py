@@ -8,10 +8,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from postroom.journal.claim import is_waiting
 from postroom.journal.codec import clean, micros
+from postroom.journal.ids import Ids
 from postroom.journal.retention import settled_before
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import deliveries
@@ -24,6 +25,7 @@ _HAD: Final = PreparedIn(
     )
 )
 _DELIVERY: Final = (
+    "id",
     "message_id",
     "mailbox_id",
     "handler",
@@ -36,11 +38,7 @@ _DELIVERY: Final = (
     "error",
 )
 _ADD: Final = Prepared(insert(deliveries).values({name: bindparam(name) for name in _DELIVERY}), *_DELIVERY)
-_LAST: Final = Prepared(select(func.max(deliveries.c.id)))
-_ADDED: Final = Prepared(
-    select(deliveries.c.message_id, deliveries.c.handler, deliveries.c.id).where(deliveries.c.id > bindparam("last")),
-    "last",
-)
+_IDS: Final = Ids(deliveries)
 
 
 class Routed(NamedTuple):
@@ -73,18 +71,20 @@ def deliver(
     """Insert the deliveries; returns how many, and those that were claimed at once."""
     now = micros(at)
     free = {name: count for name, count in room.items() if not is_waiting(connection, name, now)}
+    wanted = list(_wanted(routed))
     rows: list[Values] = []
-    claimed: dict[tuple[int, str], tuple[Message, str]] = {}
-    for each, handler, rule in _wanted(routed):
+    claimed: list[Delivery] = []
+    for key, (each, handler, rule) in zip(_IDS.take(connection, len(wanted)), wanted, strict=True):
         start: Values = ("ready", now, 0, None, None, "")
         if each.failure:
             start = ("dead", now, 0, None, now, clean(each.failure))
         elif free.get(handler, 0) > 0:
             free[handler] -= 1
-            claimed[each.id, handler] = (each.message, rule)
+            claimed.append(Delivery(key, each.id, each.message, handler, rule, 1))
             start = ("running", now, 1, now, None, "")
-        rows.append((each.id, mailbox, handler, rule, *start))
-    return len(rows), _insert(connection, rows, claimed)
+        rows.append((key, each.id, mailbox, handler, rule, *start))
+    _ADD.insert(connection, rows)
+    return len(rows), claimed
 
 
 def _wanted(routed: Iterable[Routed]) -> Iterator[tuple[Routed, str, str]]:
@@ -106,20 +106,3 @@ def _first_rules(rules: Iterable[MatchedRule]) -> list[tuple[str, str]]:
         for handler in rule.handlers:
             first.setdefault(handler, rule.name)
     return list(first.items())
-
-
-def _insert(
-    connection: Connection, rows: Sequence[Values], claimed: Mapping[tuple[int, str], tuple[Message, str]]
-) -> list[Delivery]:
-    """Insert the rows and return those of `claimed`, (message, handler) -> message and rule, with their ids."""
-    if not rows:
-        return []
-    ((last,),) = _LAST.rows(connection)
-    _ADD.insert(connection, rows)
-    if not claimed:
-        return []
-    return [
-        Delivery(key, message_id, found[0], handler, found[1], 1)
-        for message_id, handler, key in _ADDED.rows(connection, last or 0)
-        if (found := claimed.get((message_id, handler)))
-    ]

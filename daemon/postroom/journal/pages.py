@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, insert, literal_column, select, update
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
 from postroom.journal import actions
 from postroom.journal.codec import clean, decode_rules, encode_rules, micros
 from postroom.journal.deliver import Routed, deliver, handlers_of
+from postroom.journal.ids import Ids
 from postroom.journal.prepare import PreparedMessage, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
@@ -71,6 +72,7 @@ _LOCKED: Final = PreparedIn(
     )
 )
 _MESSAGE: Final = (
+    "id",
     "mailbox_id",
     "folder_id",
     "graph_id",
@@ -84,12 +86,7 @@ _MESSAGE: Final = (
     "snapshot",
 )
 _ADD_MESSAGE: Final = Prepared(insert(messages).values({name: bindparam(name) for name in _MESSAGE}), *_MESSAGE)
-_LAST: Final = Prepared(select(func.max(messages.c.id)))
-_ADDED: Final = Prepared(
-    # The mailbox is compared in Python: asked for it, the planner would walk all messages of the mailbox.
-    select(messages.c.mailbox_id, messages.c.graph_id, messages.c.id).where(messages.c.id > bindparam("last")),
-    "last",
-)
+_IDS: Final = Ids(messages)
 _MOVE_REMEMBERED: Final = Prepared(
     update(messages).where(messages.c.id == bindparam("the_id")).values(folder_id=bindparam("new_folder")),
     "new_folder",
@@ -168,10 +165,10 @@ def _add(connection: Connection, mailbox: int, folder: int, added: Sequence[Prep
     """Insert new messages; returns those that were routed."""
     if not added:
         return []
-    ((last,),) = _LAST.rows(connection)
-    _ADD_MESSAGE.insert(connection, [(mailbox, folder, *new.row) for new in added])
-    ids = {graph_id: key for box, graph_id, key in _ADDED.rows(connection, last or 0) if box == mailbox}
-    return [Routed(ids[new.row[0]], new.message, new.rules, new.failure) for new in added if new.dispatch and new.rules]
+    ids = _IDS.take(connection, len(added))
+    _ADD_MESSAGE.insert(connection, [(key, mailbox, folder, *new.row) for key, new in zip(ids, added, strict=True)])
+    routed = ((key, new) for key, new in zip(ids, added, strict=True) if new.dispatch and new.rules)
+    return [Routed(key, new.message, new.rules, new.failure) for key, new in routed]
 
 
 def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, PreparedMessage]]) -> list[Routed]:

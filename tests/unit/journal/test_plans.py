@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from postroom.journal import SqlJournal, action_claim, claim, deliver, fair, pages, settle, upkeep
+from postroom.journal.ids import Ids
 from postroom.journal.statement import Prepared, PreparedIn
 
 HOT = {
@@ -48,12 +49,12 @@ async def test_a_turn_scans_no_table(journal: SqlJournal, name: str) -> None:
     assert scanned(plan) == []
 
 
-@pytest.mark.parametrize(("table", "statement"), [("messages", pages._ADDED), ("deliveries", deliver._ADDED)])
-async def test_the_ids_of_what_a_page_added_are_found_at_the_end_of_the_table(
-    journal: SqlJournal, table: str, statement: Prepared
+@pytest.mark.parametrize(("table", "ids"), [("messages", pages._IDS), ("deliveries", deliver._IDS)])
+async def test_the_ids_of_what_a_page_adds_are_found_at_the_end_of_the_table(
+    journal: SqlJournal, table: str, ids: Ids
 ) -> None:
-    plan = await journal.database.read(lambda connection: explain(connection, text_of(statement, connection)))
-    assert plan == [f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid>?)"]
+    plan = await journal.database.read(lambda connection: explain(connection, text_of(ids._last, connection)))
+    assert plan == [f"SEARCH {table}"]
 
 
 async def test_the_next_due_time_is_found_by_seeking(journal: SqlJournal) -> None:
