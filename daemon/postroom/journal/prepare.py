@@ -61,21 +61,32 @@ def prepare(messages: Sequence[NewMessage], at: datetime) -> dict[str, PreparedM
 
 
 def _prepare(new: NewMessage, seen: int, rules: str) -> PreparedMessage:
-    message, snapshot = new.message, None
-    if new.dispatch:
+    message, matched, dispatch, failure = new
+    snapshot, label = None, _cleaned
+    if dispatch:
         snapshot, message = encode_message(message)
+        label = _encodable
     row = (
         new.message.id,
-        clean(message.internet_message_id, LONGEST_LABEL),
+        label(message.internet_message_id),
         micros(message.received_at),
         seen,
-        new.dispatch,
-        clean(message.subject, LONGEST_LABEL),
-        clean(message.sender.address, LONGEST_LABEL),
-        rules if new.dispatch else None,
+        dispatch,
+        label(message.subject),
+        label(message.sender.address),
+        rules if dispatch else None,
         snapshot,
     )
-    return PreparedMessage(message, new.rules, new.dispatch, new.failure, row)
+    return PreparedMessage(message, matched, dispatch, failure, row)
+
+
+def _cleaned(text: str) -> str:
+    return clean(text, LONGEST_LABEL)
+
+
+def _encodable(text: str) -> str:
+    """Return a label of a message that was encoded, and so has no lone surrogates."""
+    return clean(text, LONGEST_LABEL) if len(text) > LONGEST_LABEL or "\0" in text else text
 
 
 def handlers_named(rules: Iterable[MatchedRule]) -> dict[str, tuple[str, ...]]:

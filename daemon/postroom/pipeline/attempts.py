@@ -93,7 +93,7 @@ class Attempts:
             attempt = Attempt(desk, desk.handlers[delivery.handler], delivery, now)
             desk.begin()
             self.busy[delivery.handler] += 1
-            if attempt.wants_to_be_alone:
+            if delivery.suspect and attempt.wants_to_be_alone:
                 self.alone, attempt.started = attempt, self._clock.monotonic()
             else:
                 self._queue.append(attempt)
@@ -114,6 +114,7 @@ class Attempts:
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
         self.finished += [Settlement(delivery, cut_off(now), now, now) for delivery in deliveries]
+        self._ended()
 
     def give_up_overdue(self) -> None:
         """Settle attempts that go on in spite of being cancelled; they keep their places until they end."""
@@ -224,7 +225,8 @@ class Attempts:
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         reach("outcome.in_hand")
-        self._ended()
+        if len(self.finished) == 1:  # whoever stores them comes for all of them
+            self._ended()
         attempt.ended = self._clock.monotonic()
         self._tell(delivery, verdict, attempt.ended - attempt.started)
 

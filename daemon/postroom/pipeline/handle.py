@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, cast
 
 from postroom.errors import GraphError, NotFound, PostroomError, Refused
-from postroom.model import Delivery, Done, Outcome, Reject, Retry
+from postroom.model import Delivery, Outcome, Reject, Retry
 from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.legal import fault_of
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.patience import Patience
-from postroom.pipeline.settle import back_off
+from postroom.pipeline.settle import DONE, back_off
 from postroom.pipeline.threads import in_thread
 from postroom.plugin import Context
 
@@ -28,8 +28,6 @@ LONGEST_CRASH = 200
 HOPELESS = frozenset({"MessageTooLarge", "ErrorCorruptData"})
 """Codes of what no further attempt changes: a mail that is too large to be read whole, or that Exchange cannot read."""
 
-DONE = Done()
-
 
 async def handle(
     handler: OpenHandler, delivery: Delivery, context: Context, waits: Callable[[], None] = lambda: None
@@ -38,16 +36,22 @@ async def handle(
 
     `waits` is called when the handler cannot go on at once, the first time.
     """
-    patience = Patience(handler.timeout, waits)
+    patience: Patience | None = None
     try:
-        answer = await patience.run(_work(handler, delivery, context))
+        work = _work(handler, delivery, context)
+        try:
+            awaited = work.send(None)
+        except StopIteration as end:  # most handlers are done at once: nothing is made for those
+            return _legal(end.value, handler)
+        patience = Patience(handler.timeout, waits)
+        answer = await patience.run(work, awaited)
     except asyncio.CancelledError as error:
         # Something the handler waited for was cancelled, not the attempt: an outcome like any other failure.
         if is_being_cancelled():
             raise
         return crashed(error)
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything, a panic too; it becomes an outcome
-        if patience.is_over:
+        if patience is not None and patience.is_over:
             return Retry(f"TimedOut: no answer within {handler.timeout:g} s")
         return _failed(error, handler, delivery)
     return _legal(answer, handler)
@@ -110,6 +114,8 @@ def _text(error: BaseException) -> str:
 
 
 def _legal(answer: object, handler: OpenHandler) -> Outcome:
+    if answer is None:
+        return DONE
     if fault := fault_of(answer):
         return Reject(f"Misbehaved: {type(handler.handler).__name__}.handle returned {fault}")
-    return DONE if answer is None else cast("Outcome", answer)
+    return cast("Outcome", answer)

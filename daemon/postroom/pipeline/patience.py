@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 class Patience:
-    """Runs a coroutine in the present task and limits how long it waits.
+    """Goes on with a coroutine that has to wait, in the present task, and limits how long it waits.
 
-    What needs no waiting cannot be cut off anyway: the event loop is its own until it is done.
+    Before that it cannot be cut off anyway: the event loop is its own.
 
     Args:
         seconds: How long it may wait in all.
-        waits: Called when it has to wait, the first time.
+        waits: Called before it waits.
     """
 
     def __init__(self, seconds: float, waits: Callable[[], None]) -> None:
@@ -30,13 +30,8 @@ class Patience:
         """Whether the time was up before the coroutine ended."""
         return self._limit is not None and self._limit.expired()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns, or raise what it raises, or TimeoutError."""
-        try:
-            awaited = work.send(None)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    async def run(self, work: Coroutine[Any, Any, T], awaited: Any) -> T:
+        """Return what `work`, which waits for `awaited`, returns, or raise what it raises, or TimeoutError."""
         self._waits()
         self._limit = asyncio.timeout(self._seconds)
         async with self._limit:

@@ -28,6 +28,9 @@ JITTER = 0.2
 LONGEST_NOTE = 500
 """Characters of a handler's words that are kept: a note may quote a stranger."""
 
+DONE = Done()
+"""What comes of a handler that returns nothing."""
+
 PLAIN = Verdict(DeliveryState.DONE)
 """The verdict on what is done and has nothing more to say: most of them."""
 

@@ -9,7 +9,7 @@ from postroom.pipeline.attempt import Attempt
 from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.excuses import Excuses
-from postroom.pipeline.settle import Random, cut_off, decide, forgive
+from postroom.pipeline.settle import DONE, PLAIN, Random, cut_off, decide, forgive
 from postroom.ports import Clock
 
 
@@ -49,6 +49,8 @@ class Verdicts:
             self._tell(attempt, outcome)
         if outcome is None:
             return cut_off(now, begun=attempt.has_begun)
+        if outcome is DONE:
+            return PLAIN
         return decide(outcome, attempt.delivery, attempt.handler.retry, now, self._random)
 
     def _excuse(self, attempt: Attempt) -> float | None:
