@@ -29,15 +29,20 @@ class Signals:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Do `work`, or cut it off when the stop signal comes; says whether it was done, raises what it raises."""
+        """Do `work`, or cut it off when the stop signal comes; says whether it was done, raises what it raises.
+
+        Work that was cancelled by anybody else has failed: RuntimeError.
+        """
         task, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=CUT_OFF_WITHIN)
-        if not task.done() or task.cancelled():
+        if not task.done() or (task.cancelled() and self._stop.is_set()):
             return False
+        if task.cancelled():
+            raise RuntimeError("it was cancelled, and by no stop of ours")
         await task
         return True
 

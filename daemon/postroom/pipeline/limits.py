@@ -50,9 +50,11 @@ def spell(seconds: float) -> str:
 async def at_most(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` returns, or raise what it raises; raises TimeoutError when it takes longer.
 
-    Other than with `asyncio.timeout`, work that swallows its cancellation is not waited for: it is left behind.
+    Other than with `asyncio.timeout`, work that swallows its cancellation is not waited for: it is left behind. Work
+    that wants to end the process, or was cancelled by others, has failed: RuntimeError. So a CancelledError that comes
+    out of this is the caller's own.
     """
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(_failing(work))
     task.add_done_callback(_retrieve)
     try:
         await asyncio.wait({task}, timeout=seconds)
@@ -62,6 +64,16 @@ async def at_most(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
     await asyncio.wait({task}, timeout=LAST_MOMENT)
     raise TimeoutError
+
+
+async def _failing(work: Coroutine[Any, Any, T]) -> T:
+    """Do `work`, and make a failure of what would otherwise end more than itself."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+        if is_being_cancelled():
+            raise
+        raise RuntimeError(f"it ended by a {error!r} of its own") from error
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

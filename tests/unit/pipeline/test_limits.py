@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -90,3 +91,21 @@ async def test_whoever_waits_for_it_may_be_cancelled_and_it_with_them():
         await ended.wait()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_work_that_wants_to_end_the_process_has_failed():
+    async def leave():
+        sys.exit(3)
+
+    with pytest.raises(RuntimeError, match=r"SystemExit\(3\)"):
+        await at_most(5, leave())
+
+
+async def test_work_that_was_cancelled_by_others_has_failed():
+    async def wait():
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        await waiting
+
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        await at_most(5, wait())
