@@ -174,7 +174,7 @@ def seconds(retry_after: str, now: datetime) -> float | None:
         return min(float(text[:9]), LONGEST_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return min(max((aware - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)

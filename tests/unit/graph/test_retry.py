@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postroom.errors import Conflict, Forbidden, Throttled, Unavailable
 from postroom.graph.retry import backoff, retry_after, wait_before_retry
 from postroom.ports import LONGEST_RETRY_AFTER
+from support.dates import header_dates
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -33,7 +34,9 @@ def test_a_date_is_measured_by_the_senders_clock_where_it_tells_it():
     assert retry_after({"retry-after": later}, NOW + timedelta(seconds=300)) == 0
 
 
-@given(st.text(max_size=40) | st.floats().map(str) | st.integers().map(str))
+@given(st.text(max_size=40) | header_dates | st.floats().map(str) | st.integers().map(str))
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+@example("Mon, 01 Jan 2026 99999999999999999999:00:00 GMT")
 def test_no_header_makes_for_an_endless_or_negative_wait(value):
     wait = retry_after({"retry-after": value}, NOW)
     assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER

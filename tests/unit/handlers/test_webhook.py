@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from postroom.handlers.webhook import LONGEST_RETRY_AFTER, Webhook, WebhookOptions, seconds, verdict
 from postroom.plugin import Body, Done, HandlerError, Reject, Retry, TemporaryError
 from postroom.testing import FakeContext, make_attachment, make_message, run_handler
+from support.dates import header_dates
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -282,7 +283,9 @@ async def test_a_cancelled_post_ends_at_once(receiver):
             await posting
 
 
-@given(st.text(max_size=40))
+@given(st.text(max_size=40) | header_dates)
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
+@example("Mon, 01 Jan 2026 99999999999999999999:00:00 GMT")
 def test_any_retry_after_is_read_or_ignored(text):
     found = seconds(text, NOW)
     assert found is None or 0 <= found <= LONGEST_RETRY_AFTER
