@@ -1,14 +1,14 @@
 """Composition root: builds the daemon from a configuration, starts it, reloads it, stops it. Wiring only.
 
-Signals and exit codes live in `cli.run`, so that a test can run an `App` in its own process.
+Signals and exit codes live in `cli.serve`, so that a test can run an `App` in its own process.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from postroom.build import Generation, build, pollers, put_away
@@ -17,6 +17,7 @@ from postroom.config import Config
 from postroom.errors import JournalError, PostroomError
 from postroom.failpoints import reach
 from postroom.freshness import FreshnessWatch
+from postroom.graph.token import TokenSource
 from postroom.journal import SqlJournal, open_journal
 from postroom.model import Delivery
 from postroom.observe.metrics import Use
@@ -49,9 +50,18 @@ class App:
         config: What to run; `reload` replaces it.
         report: Where log, metrics and health hear what happens.
         notifier: The line to systemd.
+        tokens: Sign-ins to tenants (by their names) that have begun; they end with the App.
     """
 
-    def __init__(self, config: Config, *, report: Report, clock: Clock, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        report: Report,
+        clock: Clock,
+        notifier: Notifier | None = None,
+        tokens: Mapping[str, TokenSource] = MappingProxyType({}),
+    ) -> None:
         self.config = config
         self.report = report
         self.journal: SqlJournal
@@ -65,6 +75,7 @@ class App:
         self.timepiece: Timepiece
         self._clock = clock
         self._notifier = notifier or Notifier({})
+        self._tokens = tokens
         self._generation: Generation
         self._schedule = Schedule(
             lambda job, error: report.problem(f"job {job}", error), lambda job: report.recovered(f"job {job}")
@@ -91,11 +102,13 @@ class App:
 
     async def _start(self) -> None:
         """Journal, sign-in, handlers, folders, rooms, console, schedule; then READY."""
+        for token in self._tokens.values():
+            self._stack.push_async_callback(token.close)
         self.journal = await open_journal(self.config.journal)
         self._stack.push_async_callback(self.journal.close)
         suspects = await self.journal.recover()
         self.chores = Chores(self.journal, clock=self._clock, report=self.report, notifier=self._notifier)
-        self._generation = await build(self.config, {}, clock=self._clock, report=self.report)
+        self._generation = await build(self.config, {}, clock=self._clock, report=self.report, tokens=self._tokens)
         self._stack.push_async_callback(self._put_away_present)
         self.chores.connections = self._generation.connections
         await self.chores.sign_in(self._generation.connections)

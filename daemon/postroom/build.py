@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from postroom.config import Config, ConfiguredHandler, WatchedMailbox
@@ -56,8 +57,15 @@ class Generation:
     connections: dict[str, Connection] = field(default_factory=dict)
 
 
-async def build(config: Config, present: Mapping[str, Connection], *, clock: Clock, report: Report) -> Generation:
-    """Connect and open everything, taking over `present` connections to unchanged tenants.
+async def build(
+    config: Config,
+    present: Mapping[str, Connection],
+    *,
+    clock: Clock,
+    report: Report,
+    tokens: Mapping[str, TokenSource] = MappingProxyType({}),
+) -> Generation:
+    """Connect and open everything, taking over `present` connections to unchanged tenants and `tokens` by tenant.
 
     Raises HandlerError when a handler does not open; what was opened by then is closed again.
     """
@@ -66,7 +74,14 @@ async def build(config: Config, present: Mapping[str, Connection], *, clock: Clo
     generation = Generation(config, desk, connections)
     try:
         for tenant in config.tenants.values():
-            connections[tenant.name] = await _connect(tenant, config, {**present, **connections}, clock, report)
+            connections[tenant.name] = await _connect(
+                tenant,
+                config,
+                {**present, **connections},
+                token=tokens.get(tenant.name) or TokenSource(tenant, clock=clock),
+                clock=clock,
+                report=report,
+            )
         desk.handlers = await _open_handlers(config.handlers, report)
     except BaseException:
         await put_away(generation, keep=present, report=report)
@@ -78,12 +93,17 @@ async def build(config: Config, present: Mapping[str, Connection], *, clock: Clo
 
 
 async def _connect(
-    tenant: Tenant, config: Config, present: Mapping[str, Connection], clock: Clock, report: Report
+    tenant: Tenant,
+    config: Config,
+    present: Mapping[str, Connection],
+    *,
+    token: TokenSource,
+    clock: Clock,
+    report: Report,
 ) -> Connection:
     known = present.get(tenant.name)
     if known is not None and known.tenant == tenant:
         return known
-    token = TokenSource(tenant, clock=clock)
 
     def retried(**fields: Any) -> None:
         report.event("retry", tenant=tenant.name, **fields)

@@ -78,7 +78,9 @@ def _serve() -> None:
 
 def _load() -> None:
     """Import what a daemon needs; what is missing here is only slower."""
-    import postroom.cli.run  # noqa: F401, PLC0415 - this process alone is to have it
+    import postroom.cli.run  # noqa: PLC0415 - this process alone is to have it
+    import postroom.cli.serve  # noqa: PLC0415 - same
+    import postroom.graph.sign_in  # noqa: F401, PLC0415 - same
 
 
 def _become(order: dict[str, Any]) -> NoReturn:

@@ -8,8 +8,10 @@ import pytest
 import structlog
 
 from postroom.errors import ExitCode
-from postroom.observe import Health, Metrics, Report
+from postroom.observe.health import Health
+from postroom.observe.metrics import Metrics
 from postroom.observe.redact import LONGEST_VALUE
+from postroom.observe.report import Report
 
 
 class Clock:

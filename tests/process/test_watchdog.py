@@ -10,8 +10,11 @@ import pytest
 
 from postroom.app import App
 from postroom.clock import SystemClock
-from postroom.observe import Health, Metrics, Notifier, Report
+from postroom.observe.health import Health
 from postroom.observe.log import configure as configure_log
+from postroom.observe.metrics import Metrics
+from postroom.observe.notify import Notifier
+from postroom.observe.report import Report
 from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from support.daemon import MAILBOX, load_config

@@ -9,7 +9,11 @@ import pytest
 from postroom.chores import Chores
 from postroom.errors import JournalError
 from postroom.journal import JournalViews, open_journal
-from postroom.observe import Health, Metrics, Notifier, Report, configure
+from postroom.observe.health import Health
+from postroom.observe.log import configure
+from postroom.observe.metrics import Metrics
+from postroom.observe.notify import Notifier
+from postroom.observe.report import Report
 from postroom.ports import FolderSpec
 from postroom.testing import ManualClock
 from support.pipeline import MAILBOX, FailingJournal

@@ -8,8 +8,10 @@ import pytest
 
 from postroom.errors import Unavailable
 from postroom.freshness import FreshnessWatch
-from postroom.observe import Health, Metrics, Report
+from postroom.observe.health import Health
 from postroom.observe.log import configure
+from postroom.observe.metrics import Metrics
+from postroom.observe.report import Report
 from postroom.testing import ManualClock
 
 SUBJECT = "freshness a@b/Inbox"

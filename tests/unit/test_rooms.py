@@ -7,8 +7,10 @@ import io
 
 import pytest
 
-from postroom.observe import Health, Metrics, Report
+from postroom.observe.health import Health
 from postroom.observe.log import configure
+from postroom.observe.metrics import Metrics
+from postroom.observe.report import Report
 from postroom.rooms import Rooms
 from postroom.testing import ManualClock
 

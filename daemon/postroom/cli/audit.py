@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from postroom.cli.accounts import Accounts, Period
-from postroom.cli.common import config_option, counted, echo, json_option, load, print_json, run_async, show_table, when
+from postroom.cli.common import config_option, counted, echo, json_option, load, print_json, run_async, when
 from postroom.cli.progress import folders_done
+from postroom.cli.tables import show_table
 from postroom.config import Config
 from postroom.config.units import parse_duration
 from postroom.errors import ExitCode, PostroomError

@@ -9,18 +9,9 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import (
-    config_option,
-    counted,
-    json_option,
-    last_words,
-    limit_option,
-    print_json,
-    run_async,
-    show_table,
-    state_option,
-    with_views,
-)
+from postroom.cli.common import config_option, counted, json_option, limit_option, print_json, run_async
+from postroom.cli.tables import show_table
+from postroom.cli.views import last_words, state_option, with_views
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews
 from postroom.journal.records import DeliveryRecord
@@ -76,7 +67,8 @@ def _row(each: DeliveryRecord) -> tuple[object, ...]:
 def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbox: str) -> None:
     """Run deliveries again, now, with their retry policy afresh.
 
-    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key.
+    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Of a mail
+    that could not be read, whose delivery is to `(rules)`, the rules are evaluated again.
     """
     if bool(ids) == all_dead:
         raise click.UsageError("Name deliveries by their ids, or say --all-dead.")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from postroom.cli.common import config_option, echo, find_messages, json_option, print_json
+from postroom.cli.common import config_option, echo, json_option, print_json
+from postroom.cli.views import find_messages
 from postroom.config import load_rules
 from postroom.errors import PostroomError
 from postroom.journal.records import MessageDetail

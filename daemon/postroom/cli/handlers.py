@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 import postroom
-from postroom.cli.common import json_option, print_json, show_table
+from postroom.cli.common import json_option, print_json
 from postroom.cli.describe import HandlerInfo, describe
+from postroom.cli.tables import show_table
 from postroom.registry import HandlerRegistry
 
 TEMPLATES = Path(postroom.__file__).parent / "testing" / "templates"

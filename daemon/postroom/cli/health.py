@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from postroom.cli import words
-from postroom.cli.common import config_option, counted, echo, json_option, print_json, show_table
+from postroom.cli.common import config_option, counted, echo, json_option, print_json
+from postroom.cli.tables import show_table
 from postroom.config import Listen, load_console
 from postroom.errors import ConfigError, ExitCode, PostroomError
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from postroom import config
-from postroom.cli.common import config_option, counted, json_option, print_json, run_async, show_table
+from postroom.cli.common import config_option, counted, json_option, print_json, run_async
+from postroom.cli.tables import show_table
 from postroom.clock import SystemClock
 from postroom.config.units import parse_duration
 from postroom.journal import SqlJournal, open_journal

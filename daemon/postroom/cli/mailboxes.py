@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from postroom.cli.common import config_option, json_option, print_json, run_async, show_table, with_views
+from postroom.cli.common import config_option, json_option, print_json, run_async
+from postroom.cli.tables import show_table
+from postroom.cli.views import with_views
 from postroom.journal.records import FolderRecord, MailboxRecord
 
 

@@ -11,20 +11,10 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import (
-    config_option,
-    counted,
-    find_messages,
-    json_option,
-    last_words,
-    limit_option,
-    print_json,
-    run_async,
-    show_table,
-    state_option,
-    with_views,
-)
+from postroom.cli.common import config_option, counted, json_option, limit_option, print_json, run_async
 from postroom.cli.explain import explain
+from postroom.cli.tables import show_table
+from postroom.cli.views import find_messages, last_words, state_option, with_views
 from postroom.journal.codec import encode_actions
 from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction

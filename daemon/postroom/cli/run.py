@@ -1,31 +1,19 @@
-"""`postroom run`: the process around the daemon: signals, event loop, last words, exit code."""
+"""`postroom run`: reads the configuration, begins to sign in, and loads the daemon meanwhile."""
 
 from __future__ import annotations
 
-import gc
-import sys
+import asyncio
 from pathlib import Path
 
 import click
-import uvloop
 
-from postroom.app import App
 from postroom.cli.common import config_option, load
-from postroom.cli.ending import leave, own_threads
+from postroom.cli.loop import run_to_its_end
 from postroom.cli.signals import Signals
-from postroom.cli.words import exit_code, show
 from postroom.clock import SystemClock
-from postroom.config import Config, LogSettings
-from postroom.errors import ConfigError, ExitCode, PostroomError, Problem
-from postroom.failpoints import ARMED, VARIABLE
-from postroom.observe.health import Health
-from postroom.observe.log import configure
-from postroom.observe.metrics import Metrics
-from postroom.observe.notify import Notifier
-from postroom.observe.report import Report
-
-COLLECT_AFTER = 10_000
-"""Objects made and not freed before the garbage collector looks: a page of mail alone is more than the usual 700."""
+from postroom.config import Config
+from postroom.errors import ConfigError
+from postroom.graph.token import TokenSource
 
 
 @click.command()
@@ -39,89 +27,20 @@ def run(path: Path) -> int:
     try:
         config = load(path)
     except ConfigError as error:
-        return _last_words(make_report(LogSettings()), LogSettings(), error)
-    return uvloop.run(serve(path, config))
+        from postroom.cli.serve import refused  # noqa: PLC0415 - see below
+
+        return refused(error)
+    return run_to_its_end(_run(path, config))
 
 
-def make_report(settings: LogSettings) -> Report:
-    """Set up log, metrics and health for a process."""
-    clock = SystemClock()
-    health = Health(clock)
-    return Report(configure(settings.level, settings.format), Metrics(health, clock), health, clock)
-
-
-async def serve(path: Path, config: Config) -> int:
-    """Run an App until it is told to stop; returns the exit code."""
-    report, notifier, threads = make_report(config.log), Notifier(), own_threads()
-    _tell_problems(report, config.warnings)
-    if ARMED.point:
-        report.event("failure_point", point=ARMED.point, left=ARMED.left, variable=VARIABLE)
+async def _run(path: Path, config: Config) -> int:
     signals = Signals()
     signals.listen()
-    app = App(config, report=report, clock=SystemClock(), notifier=notifier)
-    try:
-        if await signals.unless_stopped(app.__aenter__()):
-            _spare_the_collector()
-            try:
-                await _until_stopped(app, path, signals)
-            finally:
-                await app.stop()
-        else:
-            report.event("stopped")
-        code = ExitCode.OK
-    except Exception as error:  # noqa: BLE001 - the last place where it can be said what ended the daemon
-        code = _last_words(report, config.log, error)
-    finally:
-        notifier.close()
-    return await leave(threads, code)
+    clock = SystemClock()
+    tokens = {tenant.name: TokenSource(tenant, clock=clock) for tenant in config.tenants.values()}
+    for token in tokens.values():
+        token.begin()
+    await asyncio.sleep(0)  # each does begin, before the loop stands still
+    from postroom.cli.serve import serve  # noqa: PLC0415 - half a second of modules, while Entra is asked for a token
 
-
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking all modules again and again: what is there now stays.
-
-    Mail is freed by its reference count; only cycles are left to it, such as errors with their tracebacks.
-    """
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 10, 10)
-
-
-async def _until_stopped(app: App, path: Path, signals: Signals) -> None:
-    """Reload at each hang-up until the stop signal, which also ends a reload under way."""
-    while await signals.hung_up():
-        await signals.unless_stopped(_reload(app, path))
-
-
-async def _reload(app: App, path: Path) -> None:
-    """Take over the configuration; what kept it from being taken over is in the log, and the old one stays."""
-    try:
-        await app.reload(lambda: load(path))
-    except ConfigError as error:
-        _tell_problems(app.report, error.problems)
-    except Exception as error:  # noqa: BLE001 - a defect met while reloading must not end what runs
-        if not isinstance(error, PostroomError):
-            app.report.problem("reload", error)
-    else:
-        app.report.recovered("reload")
-        app.report.log = configure(app.config.log.level, app.config.log.format)
-        _tell_problems(app.report, app.config.warnings)
-
-
-def _last_words(report: Report, settings: LogSettings, error: Exception) -> ExitCode:
-    """Say why the daemon ends: in plain words to a person at a terminal, as log lines to everything else."""
-    code = exit_code(error) if isinstance(error, PostroomError) else ExitCode.INTERNAL
-    if isinstance(error, PostroomError) and settings.format != "json" and sys.stderr.isatty():
-        show(error)
-        return code
-    if isinstance(error, ConfigError):
-        _tell_problems(report, error.problems)
-    report.problem("daemon", error)
-    return code
-
-
-def _tell_problems(report: Report, problems: tuple[Problem, ...]) -> None:
-    """Log what is wrong or odd in a configuration."""
-    for each in problems:
-        place = f"{each.file}:{each.line}:{each.column}" if each.line else each.file
-        report.event(
-            "configuration", severity=each.severity, problem=each.id, place=place, path=each.path, what=each.text
-        )
+    return await serve(path, config, signals, tokens)

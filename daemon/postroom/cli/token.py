@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from postroom.cli.common import config_option, json_option, load, print_json, run_async, show_table
+from postroom.cli.common import config_option, json_option, load, print_json, run_async
+from postroom.cli.tables import show_table
 from postroom.cli.words import exit_code, show
 from postroom.clock import SystemClock
 from postroom.errors import AuthError, ExitCode

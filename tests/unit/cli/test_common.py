@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from postroom.cli.common import counted, echo, print_json, table
+from postroom.cli.common import counted, echo, print_json
+from postroom.cli.tables import table
 
 STEERING = ("\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\r")
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from postroom.cli import run as run_module
+from postroom.cli import serve
 from postroom.cli.main import COMMANDS, cli, run
-from postroom.cli.run import make_report
+from postroom.cli.serve import make_report
 from postroom.cli.words import exit_code, show
 from postroom.config import LogSettings
 from postroom.errors import AuthError, ConfigError, ExitCode, GraphError, JournalLocked, PostroomError, Problem
@@ -88,7 +88,7 @@ REFUSED = ConfigError([Problem("PR041", "error", "handle", "there is no handler 
 def last_words(monkeypatch, stream, **settings):
     monkeypatch.setattr(sys, "stderr", stream)
     settings = LogSettings(**settings)
-    assert run_module._last_words(make_report(settings), settings, REFUSED) == ExitCode.CONFIG
+    assert serve._last_words(make_report(settings), settings, REFUSED) == ExitCode.CONFIG
     return stream.getvalue()
 
 

@@ -10,7 +10,10 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from postroom.observe import Health, Metrics, Report, configure
+from postroom.observe.health import Health
+from postroom.observe.log import configure
+from postroom.observe.metrics import Metrics
+from postroom.observe.report import Report
 
 
 @dataclass

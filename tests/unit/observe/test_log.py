@@ -9,8 +9,7 @@ import pytest
 import structlog
 
 from postroom.errors import Unavailable
-from postroom.observe import configure
-from postroom.observe.log import Foreign, Output, compact
+from postroom.observe.log import Foreign, Output, compact, configure
 
 
 class Terminal(io.StringIO):

@@ -1,8 +1,7 @@
 from datetime import UTC, datetime
 
 from postroom import __version__
-from postroom.observe import Metrics
-from postroom.observe.metrics import Use
+from postroom.observe.metrics import Metrics, Use
 
 
 def value(metrics, name, **labels):

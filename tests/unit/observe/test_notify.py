@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from postroom.observe import Notifier
+from postroom.observe.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroom.observe import Metrics
+from postroom.observe.metrics import Metrics
 from postroom.observe.tally import BOUNDS, Tally
 
 
