@@ -19,6 +19,7 @@ from postroom.graph.token import TokenSource
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.limits import at_most
+from postroom.pipeline.owners import Owners
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.rounds import Watch
 from postroom.ports import Clock, FolderSpec, Journal, Report
@@ -174,6 +175,7 @@ async def pollers(
         for folder in mailbox.folders
     ]
     stored = {(each.mailbox, each.name): each for each in await journal.adopt(specs, now)}
+    owners = {each.address: Owners() for each in config.mailboxes}
     return [
         Watch(
             FolderPoller(
@@ -186,6 +188,7 @@ async def pollers(
                 page_size=config.limits.page_size,
                 delta=config.tenants[mailbox.tenant].cloud.delta,
                 dispatcher=dispatcher,
+                owners=owners[mailbox.address],
             ),
             mailbox.poll,
             mailbox.tenant,

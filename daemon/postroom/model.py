@@ -22,6 +22,11 @@ class Address:
 NOBODY = Address("", "")
 
 
+def canonical_folder(name: str) -> str:
+    """Return what all spellings of a folder's name share: Graph does not tell case apart, outer slashes say nothing."""
+    return "/".join(part.strip() for part in name.split("/") if part.strip()).casefold()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A frozen snapshot of a mail, as it was when first seen in a watched folder.

@@ -426,6 +426,43 @@ async def test_adopting_a_folder_again_keeps_its_link_and_its_floor(bench: Bench
     assert again[1].floor == NOW
 
 
+async def renamed(bench: Bench) -> WatchedFolder:
+    """Walk the archive for a while, then adopt a folder of another name in its place."""
+    page = PageCommit(bench.archive.key, [mail(1, folder="Archive")], "D1", "round", NOW, floor=NOW, graph_id="AAMkA")
+    await bench.journal.commit_page(page)
+    new = replace(FOLDERS[1], folder="Archiv", floor=NOW + timedelta(days=1))
+    (folder,) = await bench.journal.adopt([new], NOW)
+    assert folder.link is None
+    return folder
+
+
+async def test_a_new_name_of_a_folder_goes_on_where_the_old_one_stood(bench: Bench) -> None:
+    folder = await renamed(bench)
+    before = await bench.journal.take_over(folder.key, "AAMkA", [folder.key])
+    (after,) = await bench.journal.adopt([replace(FOLDERS[1], folder="Archiv")], NOW)
+    assert before == replace(bench.archive, link="D1", walk="round", graph_id="AAMkA")
+    assert after == replace(before, name="Archiv")
+    assert await bench.journal.known(after.key, ["AAkALg000001"]) == {"AAkALg000001"}
+    shown = {each.address: each.folders for each in await bench.views.mailboxes()}
+    assert [each.name for each in shown["a@contoso.example"]] == ["Inbox", "Archiv"]
+
+
+async def test_a_folder_that_is_watched_under_its_name_is_not_taken_over(bench: Bench) -> None:
+    folder = await renamed(bench)
+    assert await bench.journal.take_over(folder.key, "AAMkA", [bench.archive.key]) is None
+    _, archive, _ = await bench.stored()
+    assert archive == replace(bench.archive, link="D1", walk="round", graph_id="AAMkA")
+
+
+async def test_only_a_folder_without_a_page_takes_over_and_only_one_of_its_mailbox(bench: Bench) -> None:
+    folder = await renamed(bench)
+    assert await bench.journal.take_over(bench.other.key, "AAMkA", []) is None
+    assert await bench.journal.take_over(folder.key, "AAMkB", []) is None
+    await bench.commit(folder=folder, link="L1")
+    await bench.journal.restart_walk(folder.key, None, NOW)
+    assert await bench.journal.take_over(folder.key, "AAMkA", []) is None
+
+
 async def test_folders_are_adopted_in_the_order_asked_for_old_and_new_together(bench: Bench) -> None:
     new = FolderSpec("default", "c@contoso.example", "Inbox/Scans", None)
     first, second = await bench.journal.adopt([new, FOLDERS[0]], NOW)

@@ -15,6 +15,7 @@ from postroom.config.settings import ConfiguredHandler
 from postroom.config.shape import Shaped
 from postroom.config.tenants import DEFAULT
 from postroom.config.units import format_duration
+from postroom.model import canonical_folder
 
 FASTEST_POLL = 1.0
 """Seconds; a faster poll costs budget and brings nothing, for Exchange itself needs longer to deliver."""
@@ -93,7 +94,7 @@ def _check_folders(mailbox: MailboxSection, node: Node, findings: Findings) -> N
     seen: set[str] = set()
     at = node.child("folders") or node
     for index, folder in enumerate(mailbox.folders):
-        name = folder.strip("/").casefold()
+        name = canonical_folder(folder)
         if name in seen:
             findings.add(Id.DUPLICATE_FOLDER, (at.child(index) or at).place, "this folder is listed twice; remove one")
         seen.add(name)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from postroom.failpoints import reach
 from postroom.journal import parked
 from postroom.journal.codec import micros, moment_or_none
 from postroom.journal.tables import folders, mailboxes
+from postroom.model import canonical_folder as canonical
 from postroom.ports import FolderSpec, WatchedFolder
 
 Key = tuple[int, str]
 """A mailbox's id and a folder's canonical name."""
-
-
-def canonical(name: str) -> str:
-    """Return what all spellings of a folder's name share: Graph does not tell case apart, outer slashes say nothing."""
-    return "/".join(part.strip() for part in name.split("/") if part.strip()).casefold()
 
 
 def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
@@ -37,7 +33,32 @@ def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> 
         if stored[key].name != spec.folder:
             connection.execute(update(folders).where(folders.c.id == stored[key].id).values(name=spec.folder))
     reach("adoption.written")
-    return [_watched(spec, stored[owners[spec.tenant, spec.mailbox], canonical(spec.folder)]) for spec in specs]
+    rows = (stored[owners[spec.tenant, spec.mailbox], canonical(spec.folder)] for spec in specs)
+    return [_watched(spec.mailbox, spec.folder, row) for spec, row in zip(specs, rows, strict=True)]
+
+
+def take_over(connection: Connection, folder: int, graph_id: str, watched: Collection[int]) -> WatchedFolder | None:
+    """See `ports.Journal.take_over`. The rows change places, for the messages are of the old one."""
+    unwalked = select(folders.c.mailbox_id, folders.c.name).where(
+        folders.c.id == folder, folders.c.link.is_(None), folders.c.last_round_at.is_(None)
+    )
+    new = connection.execute(unwalked).one_or_none()
+    if new is None:
+        return None
+    same = (
+        select(folders, mailboxes.c.address)
+        .join(mailboxes, mailboxes.c.id == folders.c.mailbox_id)
+        .where(folders.c.mailbox_id == new.mailbox_id, folders.c.graph_id == graph_id)
+        .where(folders.c.id.not_in([folder, *watched]))
+        .order_by(folders.c.last_round_at.desc(), folders.c.id.desc())
+    )
+    old = connection.execute(same).first()
+    if old is None:
+        return None
+    connection.execute(delete(folders).where(folders.c.id == folder))
+    connection.execute(update(folders).where(folders.c.id == old.id).values(name=new.name))
+    reach("adoption.written")
+    return _watched(old.address, old.name, old)
 
 
 def _mailboxes(connection: Connection, specs: Sequence[FolderSpec]) -> dict[tuple[str, str], int]:
@@ -71,11 +92,11 @@ def _new(mailbox: int, spec: FolderSpec, at: datetime) -> dict[str, Any]:
     }
 
 
-def _watched(spec: FolderSpec, row: Row[*tuple[Any, ...]]) -> WatchedFolder:
+def _watched(mailbox: str, name: str, row: Row[*tuple[Any, ...]]) -> WatchedFolder:
     return WatchedFolder(
         key=row.id,
-        mailbox=spec.mailbox,
-        name=spec.folder,
+        mailbox=mailbox,
+        name=name,
         link=row.link,
         walk=row.walk,
         floor=moment_or_none(row.floor),

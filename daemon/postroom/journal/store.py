@@ -78,6 +78,13 @@ class SqlJournal:
         reach("adoption.committed")
         return watched
 
+    async def take_over(self, folder: int, graph_id: str, watched: Collection[int]) -> WatchedFolder | None:
+        """See `ports.Journal.take_over`."""
+        before = await self.database.write(adopt.take_over, folder, graph_id, watched)
+        if before is not None:
+            reach("adoption.committed")
+        return before
+
     async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
         """See `ports.Journal.known`."""
         return await self.database.read(pages.known, folder, ids)

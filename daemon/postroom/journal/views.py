@@ -8,7 +8,7 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
-from postroom.journal import adopt, operate, queries, reconcile
+from postroom.journal import operate, queries, reconcile
 from postroom.journal.records import (
     AccountRecord,
     DeliveryRecord,
@@ -20,7 +20,7 @@ from postroom.journal.records import (
     Summary,
 )
 from postroom.journal.store import SqlJournal
-from postroom.model import DeliveryState
+from postroom.model import DeliveryState, canonical_folder
 
 
 class JournalViews:
@@ -36,7 +36,7 @@ class JournalViews:
     async def folder(self, tenant: str, mailbox: str, name: str) -> FolderRecord | None:
         """Return a watched folder, however its name is spelt, or None when the journal does not know it."""
         folders = (box.folders for box in await self.mailboxes() if (box.tenant, box.address) == (tenant, mailbox))
-        named = (each for each in chain.from_iterable(folders) if adopt.canonical(each.name) == adopt.canonical(name))
+        named = (each for each in chain.from_iterable(folders) if canonical_folder(each.name) == canonical_folder(name))
         return next(named, None)
 
     async def messages(

@@ -9,6 +9,7 @@ from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired,
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.mode import DELTA_PATIENCE, FolderMode
+from postroom.pipeline.owners import Owners
 from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
 from postroom.ports import Clock, Conclude, Entry, Journal, Mail, PageResult, Report, WatchedFolder
@@ -29,6 +30,7 @@ class FolderPoller:
         folder: The folder as the journal knows it.
         delta: False where the cloud has no message delta.
         dispatcher: Who runs the deliveries that the pages bring; without, they wait in the journal.
+        owners: Which folders of the mailbox are watched; shared by its pollers.
 
     Attributes:
         begun: How many rounds have begun.
@@ -46,6 +48,7 @@ class FolderPoller:
         page_size: int,
         delta: bool = True,
         dispatcher: Dispatcher | None = None,
+        owners: Owners | None = None,
     ) -> None:
         def examiner() -> Examiner:
             return Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
@@ -70,6 +73,8 @@ class FolderPoller:
         self._clock = clock
         self._report = report
         self._mode = FolderMode(folder, delta=delta, clock=clock, report=report)
+        self._owners = owners or Owners()
+        self._owners.enter(folder)
 
     @property
     def folder(self) -> WatchedFolder:
@@ -93,8 +98,10 @@ class FolderPoller:
         """Walk the folder once; GraphError, AuthError and JournalError end it, what was committed stays."""
         self.begun += 1
         started = self._clock.monotonic()
-        folder_id = await self.mail.folder_id(self.folder.name)
+        folder_id = await self._resolved()
         await self._follow(folder_id)
+        if self.folder.link is None and self.folder.graph_id is None:
+            await self._take_over(folder_id)
         self._become(self._mode.chosen(self.folder))
         try:
             result = await self._walk.run(folder_id)
@@ -116,6 +123,21 @@ class FolderPoller:
             self.folder = folder
             self._walk.unsaved = True
 
+    async def _resolved(self) -> str:
+        """Return Graph's id of the folder; raises GraphError, and PostroomError when another name walks it."""
+        folder_id = await self.mail.folder_id(self.folder.name)
+        self._owners.claim(self.folder, folder_id)
+        return folder_id
+
+    async def _take_over(self, folder_id: str) -> None:
+        """Go on where the folder stood under a name that nobody watches any more: it was renamed, or spelt anew."""
+        before = await self._journal.take_over(self.folder.key, folder_id, self._owners.keys)
+        if before is None:
+            return
+        self._owners.replace(self.folder.key, before.key)
+        self.folder = replace(before, name=self.folder.name)
+        self._report.event("folder_renamed", mailbox=self.folder.mailbox, folder=self.folder.name, before=before.name)
+
     async def _follow(self, folder_id: str) -> None:
         """List the folder from its beginning where its name now means another than the link does."""
         known = self.folder.graph_id
@@ -135,7 +157,7 @@ class FolderPoller:
             self._list(str(error), keep_link=True)
         elif isinstance(error, NotFound) and (self.folder.link is None or error.code.lower() not in _LINK_IS_DEAD):
             raise error
-        folder_id = await self.mail.folder_id(self.folder.name)
+        folder_id = await self._resolved()
         if not isinstance(error, QuotaExceeded):
             await self._restart(error)
         return await self._walk.run(folder_id)

@@ -82,17 +82,17 @@ class Reconciler:
         self._journal = journal
         self._clock = clock
         self._report = report
-        self._cases: dict[int, _Case] = {}
+        self._cases: dict[str, _Case] = {}
         self._slots = {False: asyncio.Semaphore(AT_ONCE), True: asyncio.Semaphore(FAILED_AT_ONCE)}
-        self._looks: dict[int, asyncio.Task[None]] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
 
     def replace(self, pollers: Iterable[FolderPoller]) -> None:
         """Look at these folders from now on; `stop` comes first where there were others."""
-        self._cases = {each.folder.key: _Case(each, self._first(each), each.folder.reconciled_at) for each in pollers}
+        self._cases = {each.subject: _Case(each, self._first(each), each.folder.reconciled_at) for each in pollers}
 
     def round_ended(self, poller: FolderPoller, result: RoundResult) -> None:
         """Start a look if one is due now that a round has brought what it had to bring."""
-        key = poller.folder.key
+        key = poller.subject
         case = self._cases.get(key)
         if case is None or case.poller is not poller:
             return
@@ -134,7 +134,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - it is reported, and the next look must come whatever this one met
             self._failed(case, error)
         finally:
-            self._looks.pop(case.poller.folder.key, None)
+            self._looks.pop(case.poller.subject, None)
 
     def _failed(self, case: _Case, error: BaseException) -> None:
         folder = case.poller.folder
@@ -164,8 +164,9 @@ class Reconciler:
 
     def _since(self, case: _Case, now: datetime) -> datetime:
         since = now - timedelta(seconds=self.window)
-        if case.checked is not None:
-            since = min(since, case.checked)
+        # What is taken over under a new name may have been looked at under the old one.
+        if (checked := case.checked or case.poller.folder.reconciled_at) is not None:
+            since = min(since, checked)
         floor = case.poller.folder.floor
         return since if floor is None else max(since, floor)
 

@@ -39,6 +39,13 @@ class Journal(Protocol):
         Names that differ in case or outer slashes alone are one folder, which goes by the spelling that was asked for.
         """
 
+    async def take_over(self, folder: int, graph_id: str, watched: Collection[int]) -> WatchedFolder | None:
+        """Let a folder without a page be one of its mailbox that has this id of Graph's under another name.
+
+        That one gets its name, and it is gone. Returns the one as it was, under its old name; None where there is none
+        but those in `watched`.
+        """
+
     async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
         """Return those ids that the mailbox of `folder` already has, last seen in this very folder."""
 

@@ -766,6 +766,7 @@ async def test_a_mail_moved_to_a_folder_whose_rule_names_only_handlers_that_had_
     done = Settlement(claimed, Verdict(DeliveryState.DONE), clock.now(), clock.now())
     await journal.turn([done], {}, clock.now(), lambda _: [])
     [archive] = await journal.adopt([FolderSpec("default", MAILBOX, "Archive", None)], clock.now())
+    mail.folder_ids = deque(["archive-id"])
 
     result = await poller_of(filed, at=archive).round()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
 from datetime import timedelta
 
@@ -155,6 +156,7 @@ async def test_a_mail_that_came_back_to_the_folder_is_brought_back_and_goes_to_n
     await bench.round()
     [message] = [entry.message for entry in mail.delta[None][0].entries]
     other = ScriptedMail()
+    other.folder_ids = deque(["archive-id"])
     other.script(None, page(message, delta_link="A1"))
     settings = {"journal": journal, "clock": bench.clock, "report": bench.notes}
     await FolderPoller(archive, (RULE,), mail=other, page_size=50, **settings).round()
@@ -166,6 +168,19 @@ async def test_a_mail_that_came_back_to_the_folder_is_brought_back_and_goes_to_n
     assert bench.reports[-1] == (1, 1, 0)
     assert await journal.known(bench.poller.folder.key, [message.id]) == {message.id}
     assert await bench.delivered() == 1
+
+
+async def test_a_folder_that_got_a_new_name_is_looked_at_back_to_its_last_look(bench, mail, journal):
+    await bench.watch()
+    await bench.round()
+    there(mail, mail_at(1))
+    await bench.clock.advance(2 * DAY)
+    [renamed] = await journal.adopt([FolderSpec("default", MAILBOX, "Renamed", None)], bench.clock.now())
+    await bench.watch(key=renamed.key, name="Renamed", link=None, graph_id=None, reconciled_at=None)
+    for _ in range(2):
+        assert await bench.round()
+
+    assert bench.reports[-1] == (1, 1, 0)
 
 
 async def test_mail_from_before_the_start_is_never_looked_for(bench, mail):

@@ -1,0 +1,75 @@
+"""What people rename in the mailbox and in the configuration while mail comes in."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from postroom.journal import JournalViews
+from postroom.simulator.state import Folder
+from support.daemon import MAILBOX, load_config, mail
+
+WATCHED = """
+handlers: {book: {use: log}}
+mailboxes:
+  - {address: invoices@contoso.example, folders: [%s], poll: 1s, start: now, rules: [{handle: [book]}]}
+"""
+
+
+def said(daemon, name):
+    return [line for line in map(json.loads, daemon.log.getvalue().splitlines()) if line["event"] == name]
+
+
+async def edit(daemon, path, before, after):
+    """Change a configuration and reload it."""
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
+    await daemon.app.reload(lambda: load_config(path))
+
+
+async def test_mail_that_comes_while_a_folder_has_another_name_than_the_configuration_is_handled(
+    daemon, tenant, tmp_path
+):
+    box = tenant.state.mailbox(MAILBOX)
+    folder = box.create_folder("Invoices", box.folder("inbox"))
+
+    def arrive(folder: Folder, subject: str, seconds_ago: int = 0) -> None:
+        at = tenant.state.now() - timedelta(seconds=seconds_ago)
+        tenant.state.deliver_mime(MAILBOX, mail(subject), folder=folder.id, received_at=at)
+
+    async with daemon(WATCHED % "Inbox/Invoices") as running:
+        arrive(folder, "before")
+        await running.until_counts(deliveries_done=1)
+        box.folders.rename(folder, "Bills")
+        [known] = running.app.dispatcher.desk.mails.values()
+        known._folders._known.clear()  # as after ten minutes
+
+        async def missed():
+            return f"mailbox {MAILBOX}/Inbox/Invoices" in running.app.report.health.troubles
+
+        await running.until(missed, "the problem of the folder")
+        arrive(folder, "meanwhile", seconds_ago=600)
+        await edit(running, tmp_path / "postroom0.yaml", "Inbox/Invoices", "Inbox/Bills")
+        await running.until_counts(deliveries_done=2)
+        messages = await JournalViews(running.app.journal).messages()
+        [line] = said(running, "folder_renamed")
+    assert {each.subject for each in messages} == {"before", "meanwhile"}
+    assert (line["folder"], line["before"]) == ("Inbox/Bills", "Inbox/Invoices")
+
+
+async def test_a_folder_that_is_named_twice_is_walked_once_and_said(daemon, tenant):
+    tenant.deliver(MAILBOX, mail("one"))
+    async with daemon(WATCHED.replace("now", "all") % "Inbox, msgfolderroot/Inbox") as running:
+        subject = f"mailbox {MAILBOX}/msgfolderroot/Inbox"
+
+        async def noticed():
+            return subject in running.app.report.health.troubles
+
+        await running.until(noticed, "the problem of the second name")
+        await running.until_counts(deliveries_done=1)
+        [problem] = running.app.report.health.snapshot()["problems"]
+        [mailbox] = await JournalViews(running.app.journal).mailboxes()
+    assert problem["where"] == subject
+    assert "is the same folder as Inbox" in problem["what"]
+    assert [each.last_round_at is not None for each in mailbox.folders] == [True, False]
