@@ -716,6 +716,20 @@ async def test_behind_the_backlog_of_a_mailbox_that_may_have_no_more_the_others_
     assert sum(served, Counter()) == {("erp", "first"): 2, ("erp", "second"): 2, ("erp", "third"): 2}
 
 
+async def test_who_is_tried_out_gets_the_newest_mail_that_has_never_run(bench: Bench) -> None:
+    await bench.commit(*(mail(number) for number in range(3)))
+    [oldest] = await bench.claim(archive=1)
+    await bench.settle(oldest, verdict=retry(0))
+    await bench.commit(mail(3, rule("erp")))
+
+    async def probe(room: int = 1) -> list[str]:
+        claimed = await bench.journal.turn([], {"archive": room}, NOW, conclude_nothing, probed=["archive", "erp"])
+        return [delivery.message.subject for delivery in claimed]
+
+    assert await probe(0) == []
+    assert [await probe(), await probe(5), await probe(), await probe()] == [["mail 2"], ["mail 1"], ["mail 0"], []]
+
+
 async def test_next_due_looks_at_mail_actions_too(bench: Bench) -> None:
     assert await bench.journal.next_due() is None
     await bench.commit(mail(1, rule(name="tidy", actions=(MarkRead(),))))

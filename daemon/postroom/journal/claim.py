@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -34,6 +34,21 @@ _DUE: Final = PreparedIn(
         .offset(literal_column("0"))
     ),
     after=("now", "most"),
+)
+_UNTRIED: Final = Prepared(
+    select(deliveries.c.id)
+    .where(
+        is_state(deliveries.c.state, "ready"),
+        deliveries.c.handler == bindparam("handler"),
+        deliveries.c.due_at <= bindparam("now"),
+        deliveries.c.attempt == literal_column("0"),
+        deliveries.c.suspect == false(),
+    )
+    .order_by(deliveries.c.due_at.desc(), deliveries.c.id.desc())
+    .limit(literal_column("1"))
+    .offset(literal_column("0")),
+    "handler",
+    "now",
 )
 _IDS: Final = PreparedIn(
     lambda items: select(mailboxes.c.address, mailboxes.c.id).where(mailboxes.c.address.in_(items))
@@ -100,12 +115,15 @@ def claim(
     room: Mapping[str, int],
     now: datetime,
     memory: ClaimMemory,
+    *,
     limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
+    probed: Collection[str] = (),
 ) -> list[Delivery]:
     """Mark what is to run as running, its attempt counted, and return it."""
     left = Counter({handler: count for handler, count in room.items() if count > 0})
     at = micros(now)
     chosen = list(_suspect(connection, left, at, memory))
+    chosen += _probes(connection, left, at, probed)
     chosen += _ordinary(connection, +left, at, memory.rotation, limits)
     if not chosen:
         return []
@@ -133,6 +151,14 @@ def _suspect(connection: Connection, left: Counter[str], now: int, memory: Claim
             left[handler] -= 1
             yield key
             return
+
+
+def _probes(connection: Connection, left: Counter[str], now: int, probed: Collection[str]) -> Iterator[int]:
+    """Yield for each handler that is tried out a delivery of which nothing is known yet, the newest."""
+    for handler in probed:
+        if left[handler] > 0 and (newest := _UNTRIED.rows(connection, handler, now)):
+            left[handler] = 0
+            yield newest[0][0]
 
 
 def _ordinary(

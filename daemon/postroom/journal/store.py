@@ -129,13 +129,14 @@ class SqlJournal:
         quiet: Collection[str] = (),
         *,
         limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
+        probed: Collection[str] = (),
     ) -> list[Delivery]:
         """See `ports.Journal.turn`."""
         finished = settle.sort(settled, quiet)
 
         def work(connection: Connection) -> list[Delivery]:
             settle.settle(connection, finished, now, conclude)
-            claimed = claim.claim(connection, room, now, self._memory, limits)
+            claimed = claim.claim(connection, room, now, self._memory, limits=limits, probed=probed)
             reach("turn.written")
             return claimed
 

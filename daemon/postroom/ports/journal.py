@@ -85,6 +85,7 @@ class Journal(Protocol):
         quiet: Collection[str] = (),
         *,
         limits: Mapping[str, MailboxLimit] = MappingProxyType({}),
+        probed: Collection[str] = (),
     ) -> list[Delivery]:
         """Settle what finished and claim what is due, in one transaction.
 
@@ -93,7 +94,8 @@ class Journal(Protocol):
         At most ``room[handler]`` deliveries are claimed for a handler, none for handlers not in `room`, fairly over
         mailboxes, oldest due first, and of one mailbox no more than `limits` say of that handler. Claimed ones are
         `running` with their attempt already counted. Of suspects at most one is running at any time, beside ordinary
-        deliveries: whoever of them kills the daemon does it again.
+        deliveries: whoever of them kills the daemon does it again. For a handler in `probed` one is claimed, if there
+        is room: the newest that has never run, or else as ever.
         """
 
     async def hold(self, held: HeldHandler, forgiven: Mapping[int, int], at: datetime) -> None:
