@@ -9,7 +9,7 @@ from msgspec import UNSET, ValidationError, convert
 
 from postroom.graph.wire import WireAttachment, WireMessage, WirePage, WireRecipient
 from postroom.model import NOBODY, Address, Message
-from postroom.ports import Entry, FileInfo
+from postroom.ports import EARLIEST, LATEST, Entry, FileInfo
 
 
 def entries(page: WirePage, mailbox: str, folder: str) -> tuple[Entry, ...]:
@@ -93,8 +93,9 @@ def _kind(odata_type: str) -> Literal["file", "item", "reference"]:
 
 
 def _utc(moment: datetime) -> datetime:
-    """Graph's times are UTC even without saying so (message resource docs)."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    """Graph's times are UTC even without saying so (message resource docs); imported mail may be of the year 1."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware if EARLIEST <= aware <= LATEST else min(max(aware, EARLIEST), LATEST)
 
 
 def _address(recipient: WireRecipient | None) -> Address:

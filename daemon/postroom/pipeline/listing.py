@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from postroom.ports import Page
+from postroom.ports import EARLIEST, Page
 
 OVERLAP = timedelta(minutes=15)
 """How far a round reaches back behind the last one: late mail shows up with an earlier receivedDateTime."""
@@ -52,7 +52,8 @@ def further(at: Position, newest: datetime | None, next_link: str | None) -> Pos
     """Return where a walk goes on after a page whose latest time of receipt is `newest`; None when it was the last."""
     if next_link is None:
         return None
-    if newest is None or (at.since is not None and newest <= at.since):
+    # What is earlier than any time that is told cannot be told apart by it either.
+    if newest is None or newest <= EARLIEST or (at.since is not None and newest <= at.since):
         return Position(at.since, next_link)
     return Position(newest)
 
@@ -67,7 +68,7 @@ def resting(start: Position, at: Position, page: Page, now: datetime) -> str | N
     newest = max((each for each in (_newest(page, now), at.since) if each is not None), default=None)
     if newest is None:
         return None
-    earliest = newest - OVERLAP
+    earliest = max(newest, EARLIEST) - OVERLAP
     return str(Position(earliest if start.since is None else max(earliest, start.since)))
 
 

@@ -2,7 +2,7 @@
 
 from postroom.ports.basics import LOCAL_BUDGET, LONGEST_RETRY_AFTER, Clock, Report, Token
 from postroom.ports.journal import Journal
-from postroom.ports.mail import Detail, Draft, Drafts, Entry, FileInfo, Mail, Page, SurveyPage
+from postroom.ports.mail import EARLIEST, LATEST, Detail, Draft, Drafts, Entry, FileInfo, Mail, Page, SurveyPage
 from postroom.ports.sending import Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 from postroom.ports.work import (
     ROUTING,
@@ -25,6 +25,8 @@ from postroom.ports.work import (
 )
 
 __all__ = [
+    "EARLIEST",
+    "LATEST",
     "LOCAL_BUDGET",
     "LONGEST_RETRY_AFTER",
     "ROUTING",

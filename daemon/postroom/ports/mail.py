@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple, Protocol
 
 from postroom.model import Body, Details, MailAction, Message
 from postroom.outgoing import Letter
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Between these are all times that a mailbox tells of a message: with those of its sender's fancy, no one could count."""
 
 
 class Entry(NamedTuple):

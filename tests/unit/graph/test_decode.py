@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postroom.errors import Unavailable
@@ -14,6 +14,7 @@ from postroom.graph.snapshot import _with_gaps, entries, file_info, message
 from postroom.graph.tolerant import repair
 from postroom.graph.wire import WireAttachments, WireFolders
 from postroom.model import Address
+from postroom.ports import EARLIEST, LATEST
 
 FULL = {
     "@odata.etag": 'W/"x"',
@@ -47,6 +48,16 @@ def page(*messages, **links):
 
 def read(body):
     return entries(decode_page(body), "a@b", "Inbox")
+
+
+@given(st.datetimes(), st.sampled_from(["", "Z", "+14:00", "-12:00"]))
+@example(datetime.min, "Z")  # noqa: DTZ901 - as imported mail has it: Graph's times say no zone but their own
+@example(datetime.max, "-12:00")  # noqa: DTZ901 - same
+def test_with_any_time_that_a_message_has_one_can_count(moment, zone):
+    (entry,) = read(page({**FULL, "receivedDateTime": moment.isoformat() + zone, "sentDateTime": moment.isoformat()}))
+    for told in (entry.message.received_at, entry.message.sent_at):
+        assert EARLIEST <= told <= LATEST
+        assert told - timedelta(days=1) < told.astimezone(UTC) < told + timedelta(days=1)
 
 
 def test_a_message_is_read_whole():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.pipeline.listing import OVERLAP, Position, following, read, resting, resumable
+from postroom.ports import EARLIEST
 from postroom.testing.clock import START
 from support.pipeline import mail_at, page
 
@@ -39,6 +40,18 @@ def test_within_one_moment_graphs_link_is_followed():
 
     assert following(at, page(mail_at(2), mail_at(2), next_link="50"), NOW) == Position(at.since, "50")
     assert following(Position(None), page(next_link="50"), NOW) == Position(None, "50")
+
+
+def test_of_mail_from_before_all_time_that_is_told_none_is_passed_over():
+    old = page(mail_at((EARLIEST - START) / timedelta(minutes=1)), next_link="50")
+
+    assert following(Position(None), old, NOW) == Position(None, "50")
+
+
+def test_the_first_day_of_the_calendar_may_be_where_a_listing_begins():
+    start = Position(datetime.min.replace(tzinfo=UTC))
+
+    assert resting(start, start, page(), NOW) == str(Position(EARLIEST - OVERLAP))
 
 
 def test_a_page_without_a_link_is_the_last():
