@@ -22,7 +22,8 @@ from postroom.pipeline.limits import at_most
 from postroom.pipeline.owners import Owners
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.rounds import Watch
-from postroom.ports import Clock, FolderSpec, Journal, Report
+from postroom.pipeline.routing import routing
+from postroom.ports import ROUTING, Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
 
 NOW_MARGIN = timedelta(minutes=1)
@@ -135,7 +136,7 @@ async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Re
             await at_most(OPEN_LIMIT, handler.open())
     except BaseException as error:
         await _close_handlers(opened, report)
-        if isinstance(error, PostroomError) or not isinstance(error, Exception):
+        if isinstance(error, PostroomError | asyncio.CancelledError):
             raise
         raise HandlerError(
             f"Handler {name!r} ({each.use}) could not be opened: {_words(error)}.",
@@ -157,7 +158,7 @@ async def _close_handlers(handlers: Mapping[str, OpenHandler], report: Report) -
     await asyncio.gather(*(close(each) for each in handlers.values()))
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"it took longer than {OPEN_LIMIT:.0f} s"
     return f"{type(error).__name__}: {error}".rstrip(": .")
@@ -166,7 +167,10 @@ def _words(error: Exception) -> str:
 async def pollers(
     generation: Generation, *, journal: Journal, clock: Clock, report: Report, dispatcher: Dispatcher
 ) -> list[Watch]:
-    """Return what to watch: a poller for each folder, continuing from its stored link."""
+    """Return what to watch: a poller for each folder, continuing from its stored link.
+
+    With them the desk gets the handler that evaluates rules.
+    """
     now = clock.now()
     config = generation.config
     specs = [
@@ -176,7 +180,7 @@ async def pollers(
     ]
     stored = {(each.mailbox, each.name): each for each in await journal.adopt(specs, now)}
     owners = {each.address: Owners() for each in config.mailboxes}
-    return [
+    found = [
         Watch(
             FolderPoller(
                 stored[mailbox.address, folder],
@@ -196,6 +200,9 @@ async def pollers(
         for mailbox in config.mailboxes
         for folder in mailbox.folders
     ]
+    desk = generation.desk
+    desk.handlers = {**desk.handlers, ROUTING: routing(each.poller for each in found)}
+    return found
 
 
 def _floor(mailbox: WatchedMailbox, now: datetime) -> datetime | None:

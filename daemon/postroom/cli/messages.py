@@ -18,6 +18,7 @@ from postroom.cli.views import find_messages, last_words, state_option, with_vie
 from postroom.journal.codec import encode_actions
 from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction
+from postroom.ports import UNROUTED
 
 
 @click.group()
@@ -119,6 +120,12 @@ def _as_json(detail: MessageDetail) -> dict[str, Any]:
     return {**asdict(detail), "actions": actions}
 
 
+def _rules(detail: MessageDetail) -> str:
+    if UNROUTED.name in detail.rules:
+        return "not evaluated: Graph could not show the mail"
+    return ", ".join(detail.rules) or ("none matched" if detail.record.settled is None else "")
+
+
 def _show(detail: MessageDetail) -> None:
     record, snapshot = detail.record, detail.snapshot
     facts: list[tuple[str, object]] = [
@@ -131,7 +138,7 @@ def _show(detail: MessageDetail) -> None:
         ("seen", record.seen_at),
         ("Message-ID", record.internet_message_id),
         ("Graph id", record.graph_id),
-        ("rules", ", ".join(detail.rules) or ("none matched" if record.settled is None else "")),
+        ("rules", _rules(detail)),
     ]
     if snapshot is not None:
         facts.insert(4, ("to", ", ".join(map(str, snapshot.to))))

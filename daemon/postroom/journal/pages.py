@@ -17,7 +17,7 @@ from postroom.journal.ids import Ids
 from postroom.journal.prepare import PreparedMessage, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
-from postroom.ports import PageCommit, PageResult, Siblings
+from postroom.ports import UNROUTED, PageCommit, PageResult, Siblings
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -99,6 +99,7 @@ _MOVE: Final = Prepared(
         {
             "folder_id": bindparam("new_folder"),
             "internet_message_id": bindparam("new_message_id"),
+            "received_at": bindparam("new_received_at"),
             "dispatched": bindparam("new_dispatched"),
             "subject": bindparam("new_subject"),
             "sender": bindparam("new_sender"),
@@ -108,6 +109,7 @@ _MOVE: Final = Prepared(
     ),
     "new_folder",
     "new_message_id",
+    "new_received_at",
     "new_dispatched",
     "new_subject",
     "new_sender",
@@ -139,7 +141,7 @@ def commit_page(connection: Connection, page: PageCommit, prepared: Mapping[str,
         _ADVANCE.once(connection, page.graph_id, page.link, page.walk, floor, page.mode, at, page.folder)
     stored = _stored(connection, mailbox, page.folder, list(prepared))
     added = [new for graph_id, new in prepared.items() if graph_id not in stored]
-    moved = [(row, prepared[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder]
+    moved = [(row, prepared[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder or page.again]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
     asked = actions.record(connection, {**_due_at_once(mailbox, routed), **_concluded(page, mailbox, routed)}, page.at)
@@ -184,13 +186,16 @@ def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, Pre
 
 def _moved(folder: int, rules: str | None, new: PreparedMessage, key: int) -> Values:
     """Return the values of `_MOVE`. Whatever pruning took is there again: somebody may have to look at it."""
-    return (folder, new.internet_message_id, True, new.subject, new.sender, _all_rules(rules, new), new.snapshot, key)
+    again = _all_rules(rules, new)
+    fields = (new.internet_message_id, new.received_at, True, new.subject, new.sender, again, new.snapshot)
+    return (folder, *fields, key)
 
 
 def _all_rules(rules: str | None, new: PreparedMessage) -> str:
     """What matched before stays in the rules: its deliveries may still be under way."""
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
-    return encode_rules({**before, **handlers_named(new.rules)})
+    known = {name: handlers for name, handlers in before.items() if name != UNROUTED.name}
+    return encode_rules({**known, **handlers_named(new.rules)})
 
 
 def _due_at_once(mailbox: int, routed: Iterable[Routed]) -> actions.Requests:

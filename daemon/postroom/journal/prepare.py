@@ -36,6 +36,11 @@ class PreparedMessage(NamedTuple):
         return str(self.row[1])
 
     @property
+    def received_at(self) -> int:
+        """In microseconds."""
+        return int(self.row[2])
+
+    @property
     def subject(self) -> str:
         """As it is shown in lists."""
         return str(self.row[5])

@@ -31,6 +31,7 @@ WARNINGS = frozenset(
         "fallback",
         "clock",
         "rule_lost",
+        "set_aside",
         "close_failed",
         "stranded",
         "send_held_back",

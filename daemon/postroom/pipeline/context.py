@@ -107,17 +107,17 @@ class AttemptContext:
 
     async def body(self, kind: Literal["text", "html"] = "text") -> Body:
         """Fetch the mail's text."""
-        with self._asking():
+        with self.asking():
             return await self._mail.body(self._delivery.message.id, kind)
 
     async def headers(self) -> tuple[tuple[str, str], ...]:
         """Fetch the internet headers, in their order."""
-        with self._asking():
+        with self.asking():
             return await self._mail.headers(self._delivery.message.id)
 
     async def attachments(self, pattern: str = "*", *, inline: bool = False) -> AsyncIterator[Attachment]:
         """Yield the attachments that have content and whose name fits; a link to a cloud file has none."""
-        with self._asking():
+        with self.asking():
             found = await self._mail.attachments(self._delivery.message.id)
         for info in found:
             if info.kind == "reference" or (info.is_inline and not inline):
@@ -149,11 +149,11 @@ class AttemptContext:
     def _pieces(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Hand a stream on; what the handler does between two pieces is its own business."""
         if self.streams is None:
-            self.streams = Streams(self._asking)
+            self.streams = Streams(self.asking)
         return self.streams.lend(cast("AsyncGenerator[bytes, None]", stream))
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def asking(self) -> Iterator[None]:
         """Remember whether the mailbox could be asked; until it answers, it could not: an attempt may be given up."""
         self.trouble, self.was_answered = _UNANSWERED, False
         try:

@@ -12,7 +12,7 @@ from typing import Any
 from postroom.model import BreakerPolicy, RetryPolicy
 from postroom.outgoing import SendingLimits
 from postroom.plugin import Handler
-from postroom.ports import Mail
+from postroom.ports import ROUTING, Mail
 from postroom.rule import Rule
 
 
@@ -100,15 +100,20 @@ class Desk:
         return frozenset(name for name, each in self.handlers.items() if each.stranded >= each.concurrency)
 
     def left(self, running: Mapping[str, int]) -> int:
-        """Return how many more deliveries may run in all."""
-        return self.concurrency - sum(running.values()) - sum(each.stranded for each in self.handlers.values())
+        """Return how many more deliveries may run in all; evaluating rules takes none of these places."""
+        taken = sum(running.values()) - running.get(ROUTING, 0)
+        return self.concurrency - taken - sum(each.stranded for each in self.handlers.values())
 
 
 def share(free: Mapping[str, int], left: int, turn: int) -> dict[str, int]:
     """Split `left` places among those who are free to take some: evenly, then what remains in order.
 
     The order begins one further with each `turn`, so that in as many turns as there are names each is offered a place.
+    `ROUTING` has places of its own.
     """
+    if ROUTING in free:
+        others = {name: count for name, count in free.items() if name != ROUTING}
+        return {**share(others, left, turn), ROUTING: free[ROUTING]}
     if not free or left <= 0:
         return {}
     names = sorted(free)

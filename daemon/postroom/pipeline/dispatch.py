@@ -22,7 +22,7 @@ from postroom.pipeline.settle import LONGEST_NOTE, conclude
 from postroom.pipeline.shares import Held, Offer, Shares
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
-from postroom.ports import ActionRequest, Clock, Journal, PageResult, Report, Siblings
+from postroom.ports import UNROUTED, ActionRequest, Clock, Journal, PageResult, Report, Siblings
 
 SUBJECT = "journal"
 
@@ -277,7 +277,7 @@ class Dispatcher:
     def _say_lost_rules(self, settled: Sequence[Settlement]) -> None:
         """Say once of each rule that was renamed or removed while its mails waited: it asks for nothing any more."""
         for mailbox, rule in {(item.delivery.message.mailbox, item.delivery.rule) for item in settled}:
-            if rule not in self.desk.rules.get(mailbox, {}):
+            if rule != UNROUTED.name and rule not in self.desk.rules.get(mailbox, {}):
                 self._lost_rules.add((mailbox, rule))
         for mailbox, rule in self._lost_rules - self._said_lost:
             self._report.event("rule_lost", mailbox=mailbox, rule=rule)
@@ -286,7 +286,8 @@ class Dispatcher:
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
         rules = self.desk.rules.get(siblings.mailbox, {})
-        self._lost_rules |= {(siblings.mailbox, name) for name in siblings.rules if name not in rules}
+        lost = siblings.rules.keys() - rules.keys() - {UNROUTED.name}
+        self._lost_rules |= {(siblings.mailbox, name) for name in lost}
         requests = conclude(siblings, rules)
         self._concluded = self._concluded or bool(requests)
         return requests

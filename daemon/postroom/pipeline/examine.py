@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from postroom.errors import GraphError, NotFound, Refused, RuleError, Throttled
+from postroom.errors import GraphError, NotFound, PostroomError, Refused, RuleError, Throttled
 from postroom.model import Message
 from postroom.pipeline.limits import within
 from postroom.pipeline.route import as_matched, route
-from postroom.ports import Clock, Entry, Journal, Mail, MatchedRule, NewMessage, Report, WatchedFolder
+from postroom.ports import UNROUTED, Clock, Entry, Journal, Mail, MatchedRule, NewMessage, Report, WatchedFolder
 from postroom.rule import Rule
 
 LOOK_LIMIT = 180.0
@@ -25,13 +25,18 @@ GONE_WAIT = 2.0
 """Seconds after which a message that was not found is asked for again: fresh mail has been seen to answer 404."""
 
 PATIENCE = 5
-"""Rounds in a row that one message may fail before it becomes a dead letter, so that it does not stop its folder."""
+"""Rounds in a row that a page may fail for what cannot be read of it, before that is set aside and the rest goes on."""
+
+NAMED = 20
+"""Messages set aside that the log names."""
 
 T = TypeVar("T")
 
+_Look = tuple[Entry, asyncio.Task[NewMessage | None]]
+
 
 class Examiner:
-    """Examines one folder's pages. Remembers which messages could not be read in the last rounds.
+    """Examines one folder's pages. Remembers how many times in a row that failed for messages that could not be read.
 
     Attributes:
         looked: Messages that had to be read, so far.
@@ -44,7 +49,7 @@ class Examiner:
         self._clock = clock
         self._report = report
         self.looked = 0
-        self._failures: Counter[str] = Counter()
+        self._failures = 0
         self._matched: dict[tuple[str, ...], tuple[MatchedRule, ...]] = {}
 
     async def examine(self, folder: WatchedFolder, entries: Sequence[Entry]) -> list[NewMessage]:
@@ -63,9 +68,22 @@ class Examiner:
                 unclear.append(entry)
             else:
                 found[entry.id] = new
+                if new.failure:
+                    self._say_dead(folder, new)
         looked_at = await self._look(folder, unclear, now) if unclear else []
-        self._failures.clear()
+        self._failures = 0
         return [*found.values(), *looked_at]
+
+    async def read(self, folder: WatchedFolder, message_id: str) -> NewMessage | None:
+        """Read one message, old or new, and say which rules apply; None when it is gone.
+
+        Raises GraphError and AuthError when it cannot be read now; when it never can be, `failure` says why.
+        """
+        folder, entry = replace(folder, walk="round"), Entry(message_id)
+        try:
+            return await self._one(folder, entry, self._clock.now())
+        except Refused as error:
+            return self._dead(_stub(folder, message_id, self._clock.now()), error)
 
     def _at_once(self, folder: WatchedFolder, message: Message, now: datetime) -> NewMessage | None:
         """Say what becomes of a message without reading more of it; None when that cannot be said."""
@@ -74,12 +92,12 @@ class Examiner:
         try:
             routing = route(message, self._rules, now)
         except RuleError as error:
-            return self._beyond_rules(message, error)
+            return self._dead(message, error)
         return None if routing.missing else NewMessage(message, self._as_matched(routing.matched))
 
-    def _beyond_rules(self, message: Message, error: RuleError) -> NewMessage:
-        """Make dead letters of a mail that a rule cannot be evaluated for, for every handler that might be meant."""
-        return NewMessage(message, self._as_matched(tuple(self._rules)), failure=str(error))
+    def _dead(self, message: Message, error: PostroomError) -> NewMessage:
+        """Make a dead letter of a mail whose rules can never be evaluated: an operator shall see it."""
+        return NewMessage(message, (UNROUTED,), failure=f"Its rules could not be evaluated: {error}")
 
     def _as_matched(self, rules: tuple[Rule, ...]) -> tuple[MatchedRule, ...]:
         """Return what is stored of these rules; most mail matches as other mail did, and shares it."""
@@ -96,7 +114,7 @@ class Examiner:
 
         async def look(entry: Entry) -> NewMessage | None:
             async with slots:
-                found = await self._one(folder, entry, now)
+                found = await self._read(folder, entry, now)
             self.looked += 1
             return found
 
@@ -105,26 +123,57 @@ class Examiner:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(look(entry)) for entry in new.values()]
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [found for task in tasks if (found := task.result()) is not None]
+            self._bear(errors.exceptions)
+        return self._looked_at(folder, list(zip(new.values(), tasks, strict=True)), now)
+
+    def _bear(self, errors: Sequence[BaseException]) -> None:
+        """Count a page that failed; raises the error unless that has lasted long enough and is a matter of the mail."""
+        self._failures += 1
+        if self._failures < PATIENCE or not all(_is_of_mail(each) for each in errors):
+            raise errors[0] from None
+
+    def _looked_at(self, folder: WatchedFolder, looks: Sequence[_Look], now: datetime) -> list[NewMessage]:
+        """Return what was read, and in its place what is to be read again on its own; what is gone is left out."""
+        found, aside, why = list[NewMessage | None](), list[str](), ""
+        for entry, task in looks:
+            error = None if task.cancelled() else task.exception()
+            if error is None and not task.cancelled():
+                found.append(task.result())
+                continue
+            found.append(NewMessage(entry.message or _stub(folder, entry.id, now), (UNROUTED,)))
+            aside.append(entry.id)
+            why = why or ("" if error is None else str(error))
+        if aside:
+            where = {"mailbox": folder.mailbox, "folder": folder.name}
+            self._report.event("set_aside", **where, count=len(aside), messages=aside[:NAMED], error=why)
+        return [each for each in found if each is not None]
+
+    async def _read(self, folder: WatchedFolder, entry: Entry, now: datetime) -> NewMessage | None:
+        """Read a message of a page; one that can never be read is a dead letter."""
+        try:
+            new = await self._one(folder, entry, now)
+        except Refused as error:
+            new = self._dead(entry.message or _stub(folder, entry.id, now), error)
+        if new is not None and new.failure:
+            self._say_dead(folder, new)
+        return new
+
+    def _say_dead(self, folder: WatchedFolder, new: NewMessage) -> None:
+        where = {"mailbox": folder.mailbox, "folder": folder.name}
+        self._report.event("unreadable", **where, graph_id=new.message.id, error=new.failure)
 
     async def _one(self, folder: WatchedFolder, entry: Entry, now: datetime) -> NewMessage | None:
         """Read one message as far as its rules need; None when it is gone."""
         message = entry.message
-        try:
-            async with within(LOOK_LIMIT, f"to read a message in {folder.name} of {folder.mailbox}", folder.mailbox):
-                if message is None:
-                    message = await self._twice(lambda: self._mail.message(entry.id, folder.name))
-                if message is None:
-                    return None
+        async with within(LOOK_LIMIT, f"to read a message in {folder.name} of {folder.mailbox}", folder.mailbox):
+            if message is None:
+                message = await self._twice(lambda: self._mail.message(entry.id, folder.name))
+            if message is None:
+                return None
+            try:
                 return self._at_once(folder, message, now) or await self._with_details(message, now)
-        except RuleError as error:
-            assert message is not None
-            return self._beyond_rules(message, error)
-        except GraphError as error:
-            if self._may_pass(entry.id, error):
-                raise
-            return self._unreadable(folder, message or _stub(folder, entry.id, now), error, known=message is not None)
+            except RuleError as error:
+                return self._dead(message, error)
 
     async def _with_details(self, message: Message, now: datetime) -> NewMessage:
         routing = route(message, self._rules, now)
@@ -155,22 +204,10 @@ class Examiner:
             found = await read()
         return found
 
-    def _may_pass(self, message_id: str, error: GraphError) -> bool:
-        """Say whether the whole page had better be tried again later. A throttled mailbox says nothing of the mail."""
-        if isinstance(error, Throttled):
-            return True
-        self._failures[message_id] += 1
-        return not isinstance(error, Refused) and self._failures[message_id] < PATIENCE
 
-    def _unreadable(self, folder: WatchedFolder, message: Message, error: GraphError, *, known: bool) -> NewMessage:
-        """Make dead letters of it, for every handler that might have been asked: an operator shall see it."""
-        routing = route(message, self._rules, self._clock.now())
-        rules = (*routing.matched, *routing.undecided) if known else self._rules
-        self._report.event(
-            "unreadable", mailbox=folder.mailbox, folder=folder.name, graph_id=message.id, error=str(error)
-        )
-        wanted = tuple(MatchedRule(rule.name, rule.handle) for rule in rules)
-        return NewMessage(message, wanted, failure=f"Its rules could not be evaluated: {error}")
+def _is_of_mail(error: BaseException) -> bool:
+    """Say whether an error may be one mail's. A throttled or unusable mailbox says nothing of the mail."""
+    return isinstance(error, GraphError) and not isinstance(error, Throttled) and not error.parks
 
 
 def _stub(folder: WatchedFolder, message_id: str, now: datetime) -> Message:

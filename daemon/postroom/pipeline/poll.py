@@ -12,7 +12,7 @@ from postroom.pipeline.mode import DELTA_PATIENCE, FolderMode
 from postroom.pipeline.owners import Owners
 from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
-from postroom.ports import Clock, Conclude, Entry, Journal, Mail, PageResult, Report, WatchedFolder
+from postroom.ports import Clock, Conclude, Entry, Journal, Mail, NewMessage, PageResult, Report, WatchedFolder
 from postroom.rule import Rule
 
 _LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyncfoldernotfound"})
@@ -116,6 +116,14 @@ class FolderPoller:
         May run beside a round: whichever stores a message first has it, the other finds it known.
         """
         return await self._walk.take_in([Entry(each) for each in ids], self._healer)
+
+    async def read(self, message_id: str) -> NewMessage | None:
+        """Read a message anew and evaluate its rules; None when it is gone. Raises GraphError and AuthError."""
+        return await self._healer.read(self.folder, message_id)
+
+    async def route_again(self, new: NewMessage) -> PageResult:
+        """Store a message again with what its rules say now, and deliver it to whom they name and who never had it."""
+        return await self._walk.route_again(new)
 
     def _become(self, folder: WatchedFolder) -> None:
         """Walk the folder in another way from now on, which goes to the journal with the next page."""

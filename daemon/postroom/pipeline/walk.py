@@ -21,6 +21,7 @@ from postroom.ports import (
     Entry,
     Journal,
     Mail,
+    NewMessage,
     Page,
     PageCommit,
     PageResult,
@@ -163,12 +164,17 @@ class Walk:
 
     async def take_in(self, entries: Sequence[Entry], examiner: Examiner) -> PageResult:
         """Take in messages that no page has brought; the folder and its link stay as they are."""
-        folder = replace(self.folder, walk="round")
-        messages = await examiner.examine(folder, entries)
-        if not messages:
-            return PageResult()
+        messages = await examiner.examine(replace(self.folder, walk="round"), entries)
+        return await self._take_in(messages) if messages else PageResult()
+
+    async def route_again(self, message: NewMessage) -> PageResult:
+        """Store a message once more that could not be read when it was stored, and deliver it."""
+        return await self._take_in([message], again=True)
+
+    async def _take_in(self, messages: Sequence[NewMessage], *, again: bool = False) -> PageResult:
+        folder, now = self.folder.key, self._clock.now()
         return await self._committed(
-            PageCommit(folder.key, messages, None, "round", self._clock.now(), advance=False, conclude=self._conclude)
+            PageCommit(folder, messages, None, "round", now, advance=False, again=again, conclude=self._conclude)
         )
 
     async def _fetch(self, folder_id: str, at: str | None) -> Page:

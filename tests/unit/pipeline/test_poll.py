@@ -28,7 +28,7 @@ from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
 from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, STORM
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
-from postroom.ports import Entry, FolderSpec
+from postroom.ports import ROUTING, Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
 from postroom.testing import make_message
 from postroom.testing.clock import START
@@ -874,8 +874,8 @@ def hasty(poller_of):
 
 
 async def states(journal, clock):
-    """Return handler -> state of every delivery there is."""
-    claimed = await journal.turn([], {"erp": 99, "quarantine": 99}, clock.now(), lambda _: [])
+    """Return the handlers of all deliveries that are due, and how many dead letters there are."""
+    claimed = await journal.turn([], {"erp": 99, "quarantine": 99, ROUTING: 99}, clock.now(), lambda _: [])
     return sorted(each.handler for each in claimed), (await journal.counts()).get("deliveries.dead", 0)
 
 
@@ -919,7 +919,7 @@ async def test_a_temporary_failure_of_details_ends_the_round_and_loses_nothing(h
     assert await states(journal, clock) == (["quarantine"], 0)
 
 
-async def test_details_that_cannot_be_read_ever_make_dead_letters(hasty, mail, journal, clock, notes):
+async def test_details_that_can_never_be_read_make_a_dead_letter(hasty, mail, journal, clock, notes):
     message = mail_at(0)
     mail.script(None, page(message, mail_at(1), delta_link="D1"))
     mail.detail[message.id].append(Refused("Corrupt.", status=500, code="ErrorCorruptData"))
@@ -944,7 +944,58 @@ async def test_one_message_that_fails_for_rounds_does_not_stop_its_folder_for_ev
 
     await poller.round()
 
-    assert await states(journal, clock) == ([], 1)
+    assert await states(journal, clock) == ([ROUTING], 0)
+
+
+async def test_whoever_fails_beside_a_message_that_is_set_aside_is_set_aside_and_what_was_read_goes_on(
+    hasty, mail, journal, clock, notes
+):
+    broken, fine = [mail_at(number) for number in range(4)], mail_at(9, subject="Invoice")
+    mail.script(None, page(fine, *broken, delta_link="D1"))
+    for each in broken:
+        mail.detail[each.id].append(Unavailable("Down.", status=500))
+    invoice = Rule("invoice", TextIs("subject", (Pattern.parse("Invoice"),)), ("erp",), stop=True)
+    poller = hasty(invoice, SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+
+    assert (await poller.round()).fresh == 5
+
+    assert await states(journal, clock) == ([*[ROUTING] * 4, "erp"], 0)
+    [said] = notes.named("set_aside")
+    assert (said["count"], said["messages"], said["error"]) == (4, [each.id for each in broken], "Down.")
+
+
+async def test_rounds_count_in_a_row_alone_before_anything_is_set_aside(hasty, mail, journal, clock):
+    message, later = mail_at(0), mail_at(1)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.script("D1", page(later, delta_link="D2"))
+    down = [Unavailable("Down.", status=500)] * (PATIENCE - 1)
+    mail.detail[message.id].extend([*down, Details(headers=())])
+    mail.detail[later.id].extend(down)
+    poller = hasty(SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+    await poller.round()
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+
+    assert await states(journal, clock) == ([], 0)
+
+
+async def test_a_mailbox_that_cannot_be_used_as_a_whole_sets_no_mail_aside(hasty, mail, journal):
+    message = mail_at(0)
+    mail.script(None, page(message, delta_link="D1"))
+    mail.detail[message.id].append(Forbidden("No.", status=403, parks="it has no licence"))
+    poller = hasty(SPAM)
+    for _ in range(PATIENCE * 2):
+        with pytest.raises(Forbidden):
+            await poller.round()
+
+    assert await deliveries(journal) == {}
 
 
 async def test_a_throttled_mailbox_makes_no_dead_letters(hasty, mail, journal, clock):
@@ -965,7 +1016,7 @@ async def test_a_message_of_which_nothing_can_be_read_becomes_a_dead_letter(hast
 
     await hasty(EVERYTHING, SPAM).round()
 
-    assert await states(journal, clock) == ([], 2)
+    assert await states(journal, clock) == ([], 1)
 
 
 async def test_a_rule_that_is_undecided_never_has_its_actions_carried_out(hasty, mail, journal, clock):
@@ -1027,8 +1078,8 @@ async def test_a_message_that_is_there_but_whose_details_are_not_found_is_never_
 
     await poller.round()
 
-    assert await states(journal, clock) == ([], 1)
-    assert notes.named("unreadable")
+    assert await states(journal, clock) == ([ROUTING], 0)
+    assert notes.named("set_aside")
 
 
 async def test_details_that_are_found_in_a_later_round_are_as_good(hasty, mail, journal, clock):
