@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -55,8 +56,9 @@ class HandlerRegistry:
     @classmethod
     def installed(cls) -> HandlerRegistry:
         """Return the registry of all installed packages; a built-in handler cannot be replaced by name."""
+        package = cache(_package)  # most handlers are of one, and its metadata is a mail to be parsed
         handlers = [
-            Registered(point.name, _target(point), f"{point.dist.name} {point.dist.version}" if point.dist else "")
+            Registered(point.name, _target(point), package(point.dist))
             for point in importlib.metadata.entry_points(group=GROUP)
         ]
         return cls.of(sorted(handlers, key=_built_in_first))
@@ -119,6 +121,14 @@ class HandlerRegistry:
 def _target(point: importlib.metadata.EntryPoint) -> str:
     """Return ``module:Class`` without extras; a malformed one must not break the listing."""
     return point.value.partition("[")[0].strip()
+
+
+def _package(installed: importlib.metadata.Distribution | None) -> str:
+    """Return name and version."""
+    if installed is None:
+        return ""
+    metadata = installed.metadata
+    return f"{metadata['Name']} {metadata['Version']}"
 
 
 def _built_in_first(handler: Registered) -> tuple[bool, str]:

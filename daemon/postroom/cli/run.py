@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ def run(path: Path) -> int:
     SIGHUP reloads the configuration; a wrong one is reported and the old one stays. SIGTERM lets running deliveries
     finish (limits.drain), a second one leaves at once: nothing is lost, what was cut off is run again.
     """
+    gc.disable()  # as for the imports of a command; `serve` turns it on again when all is there
     try:
         config = load(path)
     except ConfigError as error:

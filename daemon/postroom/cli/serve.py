@@ -69,6 +69,7 @@ def _spare_the_collector() -> None:
     Mail is freed by its reference count; only cycles are left to it, such as errors with their tracebacks.
     """
     gc.freeze()
+    gc.enable()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
 
 
