@@ -12,7 +12,7 @@ from postroom.outgoing import Letter
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""Between these are all times that a mailbox tells of a message: with those of its sender's fancy, no one could count."""
+"""Between these are all times that are told of a message: its sender may name others, which nobody can count with."""
 
 
 class Entry(NamedTuple):
