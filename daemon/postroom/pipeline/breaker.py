@@ -77,7 +77,8 @@ class Breaker:
     Attributes:
         failures: Those since a mail was last done.
         accused: Deliveries that failed in an outage which the success of another one ended. Now the mail itself may be
-            the cause: their attempts count, and they open nothing, until they have ended.
+            the cause: their attempts count, and they open nothing, until one of them is done. That shows the weather to
+            have been the cause, and to be bad still, or again.
     """
 
     policy: BreakerPolicy
@@ -115,7 +116,12 @@ def failed(breaker: Breaker, failure: Failure, at: float, mailboxes: int) -> Bre
 
 
 def done(breaker: Breaker, delivery: int) -> Breaker:
-    """Return what a mail that was done makes of it: closed, whoever it was; who failed meanwhile is under suspicion."""
+    """Return what a mail that was done makes of it: closed, whoever it was.
+
+    Who failed meanwhile is under suspicion. When one of these is done after all, none is any more.
+    """
+    if delivery in breaker.accused:
+        return Breaker(breaker.policy)
     accused = breaker.accused
     if breaker.hold is not None:
         accused = frozenset([*accused, *(each.delivery for each in breaker.failures)][-MEMORY:])

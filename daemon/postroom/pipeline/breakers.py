@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from postroom.errors import HandlerError
@@ -49,6 +49,11 @@ class Breakers:
         at = self._clock.monotonic()
         held = {name: each.may_probe(at) for name, each in self._breakers.items() if each.hold is not None}
         return {name: 1 if name in held else count for name, count in free.items() if held.get(name, True)}
+
+    @property
+    def held(self) -> Collection[str]:
+        """The handlers that are held, so that what is claimed for them is to try them out."""
+        return [name for name, each in self._breakers.items() if each.hold is not None] if self._breakers else ()
 
     def admits(self, delivery: Delivery) -> bool:
         """Say whether a claimed delivery may run, and remember it as the probe if it is one."""

@@ -180,10 +180,12 @@ class Dispatcher:
             self.wake.set()
 
     async def _settle_and_claim(self, settled: Sequence[Settlement], offer: Offer, now: datetime) -> list[Delivery]:
-        quiet = self._quiet(settled)
+        quiet, probed = self._quiet(settled), self._breakers.held
         try:
             with self._offering(offer.room):
-                claimed = await self._journal.turn(settled, offer.room, now, self._conclude, quiet, limits=offer.limits)
+                claimed = await self._journal.turn(
+                    settled, offer.room, now, self._conclude, quiet, limits=offer.limits, probed=probed
+                )
         except JournalError:
             raise
         except Exception:

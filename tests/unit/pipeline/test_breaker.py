@@ -132,8 +132,15 @@ def test_under_suspicion_attempts_count_even_when_the_weather_is_bad():
 
 def test_suspicion_ends_when_the_mail_has_ended():
     closed = machine.done(opened(), 99)
-    assert machine.done(closed, 1).accused == {2, 3, 4, 5}
+    assert machine.done(closed, 98).accused == {1, 2, 3, 4, 5}
     assert machine.ended(closed, 2).accused == {1, 3, 4, 5}
+
+
+def test_one_of_those_under_suspicion_that_is_done_clears_them_all_for_it_was_the_weather():
+    closed = machine.done(opened(), 99)
+    assert machine.done(closed, 1).is_calm
+    reopened = after((failure(number) for number in range(11, 16)), closed)
+    assert machine.done(reopened, 1).is_calm
 
 
 def test_a_probe_that_says_nothing_is_followed_by_another_at_once_or_after_the_same_wait():

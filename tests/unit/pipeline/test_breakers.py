@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -287,6 +288,40 @@ async def test_a_reload_tries_one_at_once_and_may_switch_it_off(running, folder)
         await bench.go_round()
         await counted(bench.journal, "deliveries.done", 10)
         assert bench.notes.well.count("handler erp") == 1
+
+
+async def test_a_burst_of_poison_delays_good_mail_by_minutes_and_not_by_hours(running, folder):
+    handler = Weather()
+    async with running(opened("erp", handler, **ERP)) as bench:
+        poison = await deliver(bench.journal, folder, bench.clock, "erp", count=30)
+        handler.poison = {each.id for each in poison}
+        bench.dispatcher.wake.set()
+        await until(lambda: bool(bench.notes.problems))
+        for _ in range(10):
+            [good] = await deliver(bench.journal, folder, bench.clock, "erp")
+            since = bench.clock.monotonic()
+            while good.id not in {key for key, _ in handler.ran}:
+                await bench.pass_time(10.0)
+                await bench.quiet()
+            assert bench.clock.monotonic() - since <= 2 * POLICY.probe
+            await bench.pass_time(60.0)
+        states = Counter(row.state for row in await bench.rows())
+    assert states["done"] == 10
+
+
+@pytest.mark.timeout(90)
+async def test_a_target_that_lets_one_mail_in_four_through_makes_no_dead_letters(running, folder):
+    handler, luck = Weather(), Random(3)
+    handler.work = lambda *_: Done() if luck.random() < 0.25 else Retry("erp.example answered 503.")
+    async with running(opened("erp", handler, **ERP)) as bench:
+        for minute in range(240):
+            if minute < 180:
+                await deliver(bench.journal, folder, bench.clock, "erp")
+            await bench.pass_time(60.0)
+            await bench.quiet()
+        states = Counter(row.state for row in await bench.rows())
+    assert states["dead"] == 0
+    assert states["done"] > 90
 
 
 async def test_one_handler_that_is_held_keeps_no_other_from_running(running, folder):
