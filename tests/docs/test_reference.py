@@ -96,7 +96,7 @@ def test_every_event_explained_is_one_the_report_knows_or_the_daemon_emits(root,
     clock = Clock()
     health = Health(clock)
     known = Report(structlog.get_logger(), Metrics(health, clock), health, clock)._events.keys()
-    assert explained <= known | emitted(root).keys() | {"problem", "recovered", "summary"}
+    assert explained <= known | emitted(root).keys() | {"problem", "recovered", "summary", "exit_ignored"}
 
 
 def test_the_example_line_is_what_a_line_looks_like(reference):

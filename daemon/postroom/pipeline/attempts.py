@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import chain
 from random import Random
 
+from postroom.errors import HandlerError
 from postroom.failpoints import reach
 from postroom.model import Delivery, Outcome, Retry, Settlement, Verdict
 from postroom.pipeline.attempt import Attempt
@@ -18,6 +19,7 @@ from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed, for_the_log, handle
+from postroom.pipeline.limits import spell
 from postroom.pipeline.settle import PLAIN, cut_off
 from postroom.pipeline.verdicts import Verdicts
 from postroom.plugin import Log
@@ -25,6 +27,12 @@ from postroom.ports import Clock, Journal, Report
 
 PATIENCE_ALONE = 60.0
 """Seconds that a delivery which is to run quite alone waits for the others to end, and keeps new ones waiting."""
+
+LONGEST_ALONE = 60.0
+"""Seconds that it then runs alone: whatever ends the process mostly does so at once, and handlers may take hours."""
+
+SAID_AFTER = 5.0
+"""Seconds of either after which it is a problem that nothing else runs."""
 
 LONGEST_STRETCH = 0.01
 """Seconds that handlers which need not wait are run one after the other before others get the event loop."""
@@ -59,6 +67,7 @@ class Attempts:
         random: Random | None = None,
     ) -> None:
         self.alone: Attempt | None = None
+        self._said: Attempt | None = None
         self.finished: list[Settlement] = []
         self.busy: Counter[str] = Counter()
         self._journal = journal
@@ -100,16 +109,29 @@ class Attempts:
         if self._worker is None:
             self._hire()
 
-    def start_alone(self) -> None:
-        """Run the suspect that is to be alone once nothing else runs, or when that takes too long."""
+    def see_to_solitude(self) -> None:
+        """Run the suspect that is to be alone once nothing else runs, or when that takes too long, for a while."""
         attempt = self.alone
-        if attempt is None or attempt.has_begun or attempt in self._queue:
+        if attempt is None or attempt in self._queue:
+            return
+        so_long = self._clock.monotonic() - attempt.started
+        if so_long > SAID_AFTER and self._said is not attempt:
+            self._said = attempt
+            self._report.problem(f"alone {attempt.handler.name}", _kept_waiting(attempt.handler.name))
+        if attempt.has_begun:
+            if so_long > LONGEST_ALONE:
+                self._end_solitude()
             return
         others = bool(self._queue) or any(not each.given_up for each in self._running.values())
-        if not others or self._clock.monotonic() - attempt.started > PATIENCE_ALONE:
+        if not others or so_long > PATIENCE_ALONE:
             self._queue.append(attempt)
             if self._worker is None:
                 self._hire()
+
+    def _end_solitude(self) -> None:
+        assert self.alone is not None
+        self._report.recovered(f"alone {self.alone.handler.name}")
+        self.alone = None
 
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
@@ -221,7 +243,7 @@ class Attempts:
         verdict = self._verdicts.on(attempt, outcome, now)
         attempt.is_settled = True
         if attempt is self.alone:
-            self.alone = None
+            self._end_solitude()
         self.busy[delivery.handler] -= 1
         self.finished.append(Settlement(delivery, verdict, attempt.started_at, now))
         reach("outcome.in_hand")
@@ -238,3 +260,12 @@ class Attempts:
         told = {"state": verdict.state.value, "seconds": seconds, "note": verdict.note, "error": error}
         forgiven = {"forgiven": True} if verdict.forgiven and verdict.counted else {}
         self._report.event("delivery", **delivery.labels, **told, **forgiven)
+
+
+def _kept_waiting(handler: str) -> HandlerError:
+    return HandlerError(
+        f"Nothing else runs while a mail has its last attempt at the handler {handler}: it may have ended the daemon, "
+        "so it is tried alone.",
+        remedy=f"Wait: the others go on when it has ended, or {spell(LONGEST_ALONE)} after it began.",
+        handler=handler,
+    )
