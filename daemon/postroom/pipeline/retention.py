@@ -7,7 +7,7 @@ An id of a mail that still exists is never forgotten: its folder may be listed a
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
@@ -16,7 +16,10 @@ from postroom.errors import AuthError, GraphError, JournalError
 from postroom.model import RetentionPolicy
 from postroom.pipeline.limits import within
 from postroom.pipeline.pruning import prune
-from postroom.ports import Clock, Forgettable, Journal, Mail, Report
+from postroom.ports import Clock, Journal, Mail, Report
+
+Known = tuple[int, str, str]
+"""A message's id in the journal, its mailbox, and Graph's id of it."""
 
 ASKED = 300
 """Messages asked after in one run: with a run a minute 432,000 a day, a third of what one mailbox is allowed."""
@@ -33,6 +36,10 @@ ASK_LIMIT = 90.0
 RUNS_TO_SWEEP = 60
 """Runs after which all is looked at again from the beginning, for what was not settled the first time: an hour."""
 
+CERTAIN = 3600.0
+"""Seconds after which a mail that is gone is asked after once more, to be forgotten if it is: pages that were fetched while
+it was there are stored long before, and would be of a new mail if it were forgotten by then."""
+
 SENT_KEPT = timedelta(days=90)
 """How long it is remembered that a mail was sent, and to whom: longer than anybody retries what died."""
 
@@ -47,6 +54,11 @@ def interval(policy: RetentionPolicy) -> float:
     """Return the seconds between two runs: a minute, and less where the policy's periods are short."""
     shortest = min((each for each in (policy.snapshots, policy.ids) if each is not None), default=SLOW * 20)
     return min(SLOW, max(1.0, shortest / 20))
+
+
+def certain(policy: RetentionPolicy) -> float:
+    """Return the seconds between the two times that a mail must be gone: an hour, and less where ids go within a day."""
+    return CERTAIN if policy.ids is None else min(CERTAIN, policy.ids / 20)
 
 
 class Retention:
@@ -66,6 +78,7 @@ class Retention:
         self._pruned_to = self._sweeping = 0
         self._asked_to = self._asking = 0
         self._forgetting, self._more_sends = 0, False
+        self._gone_since: deque[tuple[float, Sequence[Known]]] = deque()
 
     async def run(self) -> None:
         """Prune what is due and ask after some of what may be forgotten; an error ends it until the next time."""
@@ -99,10 +112,20 @@ class Retention:
         if self._asking % RUNS_TO_ASK == 0:
             self._asked_to = 0
         before = self._clock.now() - timedelta(seconds=self.policy.ids)
+        again = self._to_ask_again()
         found = await self._journal.forgettable(before, self._asked_to, ASKED)
         self._asked_to = found.upto
-        if gone := await self._gone(found):
-            self._report.event("forgotten", messages=await self._journal.forget(gone))
+        gone = await self._gone([*again, *found.messages])
+        if sure := [key for key, _, _ in again if key in gone]:
+            self._report.event("forgotten", messages=await self._journal.forget(sure))
+        if first := [each for each in found.messages if each[0] in gone]:
+            self._gone_since.append((self._clock.monotonic(), first))
+
+    def _to_ask_again(self) -> Sequence[Known]:
+        """Take those of one run that were gone and have been long enough."""
+        if self._gone_since and self._gone_since[0][0] <= self._clock.monotonic() - certain(self.policy):
+            return self._gone_since.popleft()[1]
+        return ()
 
     async def _forget_sends(self) -> None:
         """Forget now and then what was sent long ago, and to whom; also of mailboxes that send no more."""
@@ -111,14 +134,14 @@ class Retention:
             self._more_sends = await self._journal.forget_sends(before, SENT_AT_ONCE) == SENT_AT_ONCE
         self._forgetting += 1
 
-    async def _gone(self, found: Forgettable) -> list[int]:
+    async def _gone(self, asked: Sequence[Known]) -> set[int]:
         """Return those that exist no more. A mailbox that does not answer is left alone until the next time."""
         of_mailbox: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for key, address, graph_id in found.messages:
+        for key, address, graph_id in asked:
             of_mailbox[address].append((key, graph_id))
         slots = asyncio.Semaphore(ASKED_AT_ONCE)
         gone = await asyncio.gather(*(self._gone_from(address, ids, slots) for address, ids in of_mailbox.items()))
-        return list(chain.from_iterable(gone))
+        return set(chain.from_iterable(gone))
 
     async def _gone_from(self, address: str, ids: Sequence[tuple[int, str]], slots: asyncio.Semaphore) -> list[int]:
         gone: list[int] = []

@@ -10,7 +10,7 @@ from postroom.errors import JournalError, Unavailable
 from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState, RetentionPolicy, Settlement, Verdict
 from postroom.pipeline.pruning import STEP
-from postroom.pipeline.retention import RUNS_TO_SWEEP, SENT_AT_ONCE, Retention, interval
+from postroom.pipeline.retention import CERTAIN, RUNS_TO_SWEEP, SENT_AT_ONCE, Retention, certain, interval
 from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, SendPlan, Windows
 from postroom.testing import ManualClock, make_message
 from support.pipeline import MAILBOX, FailingJournal, Notes, ScriptedMail
@@ -108,9 +108,33 @@ async def test_an_id_goes_only_when_the_mailbox_says_that_the_mail_is_gone(keepe
     mail.gone.add(gone)
     await clock.advance(401 * DAY)
     await keeper.run()
+    await clock.advance(CERTAIN)
+    await keeper.run()
     assert there in await names(journal)
     assert gone not in await names(journal)
     assert keeper._report.named("forgotten") == [{"messages": 1}]
+
+
+async def test_a_mail_is_gone_for_longer_than_a_page_may_be_in_hand_before_it_is_forgotten(
+    keeper, handled, clock, mail, journal
+):
+    gone, back = await handled(2)
+    mail.gone.update((gone, back))
+    await clock.advance(401 * DAY)
+    await keeper.run()
+    await clock.advance(CERTAIN - 1)
+    await keeper.run()
+    assert gone in await names(journal)
+    mail.gone.remove(back)
+    await clock.advance(1)
+    await keeper.run()
+    assert gone not in await names(journal)
+    assert back in await names(journal)
+
+
+@pytest.mark.parametrize(("ids", "seconds"), [(400 * DAY, CERTAIN), (DAY, CERTAIN), (60.0, 3.0), (None, CERTAIN)])
+def test_where_ids_are_kept_for_less_than_a_day_it_is_asked_again_sooner(ids, seconds):
+    assert certain(RetentionPolicy(None, ids)) == seconds
 
 
 async def test_a_mailbox_that_does_not_answer_keeps_its_ids_and_is_not_asked_on(keeper, handled, clock, mail, journal):
