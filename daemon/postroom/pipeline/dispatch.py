@@ -109,7 +109,7 @@ class Dispatcher:
             if not attempts.finished:
                 await self.wake.wait(asked)
             attempts.give_up_overdue()
-            attempts.start_alone()
+            attempts.see_to_solitude()
             self._say_choked()
             if attempts.finished and not self._more:
                 await asyncio.sleep(COMPANY)

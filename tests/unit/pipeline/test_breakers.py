@@ -489,6 +489,28 @@ async def test_a_neighbour_that_does_not_end_keeps_a_suspect_waiting_for_a_minut
         await bench.quiet()
 
 
+async def test_a_suspect_that_runs_long_is_alone_for_a_minute_only_and_is_told_of(
+    running, *, journal, folder, clock, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    await dies_while_running(journal, clock, 2)
+    slow, quick, release = Scripted(), Scripted(), asyncio.Event()
+    slow.work = lambda *_: release.wait()
+    policy = {"retry": RetryPolicy(2), "timeout": HOUR}
+    async with running(opened("erp", slow, **policy), opened("log", quick)) as bench:
+        await until(lambda: slow.under_way == 1)
+        await deliver(journal, folder, clock, "log", count=5)
+        await bench.pass_time(50.0)
+        assert not quick.ran
+        await until(lambda: [subject for subject, _ in notes.problems] == ["alone erp"])
+        await bench.pass_time(11.0)
+        await until(lambda: len(quick.ran) == 5)
+        assert slow.under_way == 1
+        assert "alone erp" in notes.well
+        release.set()
+        await bench.quiet()
+
+
 async def test_a_stop_gives_back_a_suspect_that_waits_to_be_alone(running, *, journal, folder, clock):
     await deliver(journal, folder, clock, "erp")
     await dies_while_running(journal, clock, 2)
