@@ -9,8 +9,9 @@ import pytest
 from postroom.errors import JournalError, Unavailable
 from postroom.journal import JournalViews, open_journal
 from postroom.model import DeliveryState, RetentionPolicy, Settlement, Verdict
+from postroom.pipeline.forgetting import CERTAIN, certain
 from postroom.pipeline.pruning import STEP
-from postroom.pipeline.retention import CERTAIN, RUNS_TO_SWEEP, SENT_AT_ONCE, Retention, certain, interval
+from postroom.pipeline.retention import RUNS_TO_SWEEP, SENT_AT_ONCE, Retention, interval
 from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, SendPlan, Windows
 from postroom.testing import ManualClock, make_message
 from support.pipeline import MAILBOX, FailingJournal, Notes, ScriptedMail
@@ -132,9 +133,9 @@ async def test_a_mail_is_gone_for_longer_than_a_page_may_be_in_hand_before_it_is
     assert back in await names(journal)
 
 
-@pytest.mark.parametrize(("ids", "seconds"), [(400 * DAY, CERTAIN), (DAY, CERTAIN), (60.0, 3.0), (None, CERTAIN)])
+@pytest.mark.parametrize(("ids", "seconds"), [(400 * DAY, CERTAIN), (DAY, CERTAIN), (60.0, 3.0)])
 def test_where_ids_are_kept_for_less_than_a_day_it_is_asked_again_sooner(ids, seconds):
-    assert certain(RetentionPolicy(None, ids)) == seconds
+    assert certain(ids) == seconds
 
 
 async def test_a_mailbox_that_does_not_answer_keeps_its_ids_and_is_not_asked_on(keeper, handled, clock, mail, journal):
