@@ -270,7 +270,7 @@ class World:
     async def prune(self) -> None:
         """Let an hour and a bit pass, and the journal be pruned."""
         await self.pass_time(3_700.0)
-        self.life.retention._pruned_to = self.life.retention._asked_to = 0
+        self.life.retention._pruned_to = self.life.retention._forgetting._asked_to = 0
         await self.life.do(self.life.retention.run())
         await self.quiet()
 
