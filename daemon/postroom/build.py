@@ -44,6 +44,11 @@ class Connection:
     token: TokenSource
     client: GraphClient
 
+    @property
+    def guid(self) -> str:
+        """The tenant's GUID: as it is configured, or as the last token says; empty when neither tells."""
+        return self.tenant.guid or self.token.tenant_guid
+
     async def close(self) -> None:
         """Let go of the sockets and of the sign-in thread."""
         await self.client.close()
@@ -174,7 +179,13 @@ async def pollers(
     now = clock.now()
     config = generation.config
     specs = [
-        FolderSpec(config.tenants[mailbox.tenant].identity, mailbox.address, folder, _floor(mailbox, now))
+        FolderSpec(
+            config.tenants[mailbox.tenant].identity,
+            mailbox.address,
+            folder,
+            _floor(mailbox, now),
+            generation.connections[mailbox.tenant].guid,
+        )
         for mailbox in config.mailboxes
         for folder in mailbox.folders
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,3 +115,9 @@ class Tenant:
     def identity(self) -> str:
         """What the journal knows it by: its id, for its name may change; a managed identity may have none."""
         return self.tenant_id.lower() or self.name
+
+    @property
+    def guid(self) -> str:
+        """Its GUID where it is spelt so; a domain of it does not tell."""
+        found = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", self.tenant_id.lower())
+        return found[0] if found else ""

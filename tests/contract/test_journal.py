@@ -426,6 +426,68 @@ async def test_adopting_a_folder_again_keeps_its_link_and_its_floor(bench: Bench
     assert again[1].floor == NOW
 
 
+GUID, OTHER = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+
+
+def spelt(tenant: str, guid: str = "") -> FolderSpec:
+    return FolderSpec(tenant, "t@contoso.example", "Inbox", None, guid)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([spelt(GUID, GUID)], [spelt("contoso.example", GUID)]),
+        ([spelt("contoso.example", GUID)], [spelt(GUID, GUID)]),
+        ([spelt("contoso.example"), spelt("contoso.example", GUID)], [spelt(GUID, GUID)]),
+        ([spelt("contoso.example", GUID), spelt("contoso.example")], [spelt(GUID, GUID)]),
+        ([spelt("contoso.example", GUID)], [spelt("contoso.example")]),
+        ([spelt("contoso.example")], [spelt("contoso.example", GUID)]),
+    ],
+)
+async def test_a_tenant_that_is_spelt_otherwise_is_the_same(
+    bench: Bench, before: list[FolderSpec], after: list[FolderSpec]
+) -> None:
+    for spec in before:
+        (folder,) = await bench.journal.adopt([spec], NOW)
+    await bench.commit(mail(1), folder=folder)
+    for spec in after:
+        (again,) = await bench.journal.adopt([spec], NOW)
+        assert (again.key, again.link) == (folder.key, "link")
+    assert await bench.views.folder(after[-1].tenant, "t@contoso.example", "Inbox")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "remedy"),
+    [
+        (spelt("contoso.example"), spelt(GUID, GUID), "Put `tenant_id: contoso.example` back and start or reload"),
+        (spelt(GUID, GUID), spelt("contoso.example"), "Start again once the login host answers"),
+        (spelt("default"), spelt("contoso.example"), "put `tenant_id: default` back"),
+    ],
+)
+async def test_where_nobody_can_say_whether_it_is_the_same_tenant_nothing_begins_anew(
+    bench: Bench, before: FolderSpec, after: FolderSpec, remedy: str
+) -> None:
+    (folder,) = await bench.journal.adopt([before], NOW)
+    with pytest.raises(JournalError, match="whether that is the same tenant") as caught:
+        await bench.journal.adopt([after], NOW)
+    assert remedy in caught.value.remedy
+    assert await bench.journal.adopt([before], NOW) == [folder]
+
+
+async def test_an_address_that_went_to_another_tenant_is_another_mailbox(bench: Bench) -> None:
+    (folder,) = await bench.journal.adopt([spelt("contoso.example", GUID)], NOW)
+    (other,) = await bench.journal.adopt([spelt("fabrikam.example", OTHER)], NOW)
+    assert other.key != folder.key
+    assert [each.key for each in await bench.journal.adopt([spelt("contoso.example", GUID)], NOW)] == [folder.key]
+
+
+async def test_one_address_may_be_watched_in_two_tenants(bench: Bench) -> None:
+    both = [spelt("contoso.example"), spelt("fabrikam.example")]
+    keys = [each.key for each in await bench.journal.adopt(both, NOW)]
+    assert [each.key for each in await bench.journal.adopt(both, NOW)] == keys
+    assert len(set(keys)) == 2
+
+
 async def renamed(bench: Bench) -> WatchedFolder:
     """Walk the archive for a while, then adopt a folder of another name in its place."""
     page = PageCommit(bench.archive.key, [mail(1, folder="Archive")], "D1", "round", NOW, floor=NOW, graph_id="AAMkA")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from postroom.journal import JournalViews
 from postroom.simulator.state import Folder
-from support.daemon import MAILBOX, load_config, mail
+from support.daemon import MAILBOX, load_config, mail, run_daemon
 
 WATCHED = """
 handlers: {book: {use: log}}
@@ -73,3 +73,21 @@ async def test_a_folder_that_is_named_twice_is_walked_once_and_said(daemon, tena
     assert problem["where"] == subject
     assert "is the same folder as Inbox" in problem["what"]
     assert [each.last_round_at is not None for each in mailbox.folders] == [True, False]
+
+
+async def test_a_tenant_that_is_spelt_as_its_domain_and_then_as_its_guid_repeats_nothing(daemon, tenant, tmp_path):
+    tenant.deliver(MAILBOX, mail("one"))
+    path = tmp_path / "postroom0.yaml"
+    async with daemon(WATCHED.replace("now", "all") % "Inbox") as running:
+        await running.until_counts(deliveries_done=1)
+        await edit(running, path, f"tenant_id: {tenant.tenant_id}", "tenant_id: contoso.example")
+        tenant.deliver(MAILBOX, mail("two"))
+        await running.until_counts(deliveries_done=2)
+    path.write_text(path.read_text().replace("tenant_id: contoso.example", f"tenant_id: {tenant.tenant_id}"))
+    async with run_daemon(load_config(path)) as running:
+        tenant.deliver(MAILBOX, mail("three"))
+        await running.until_counts(deliveries_done=3)
+        found = await JournalViews(running.app.journal).deliveries()
+        [mailbox] = await JournalViews(running.app.journal).mailboxes()
+    assert sorted((each.subject, each.attempt) for each in found) == [("one", 1), ("three", 1), ("two", 1)]
+    assert mailbox.tenant == tenant.tenant_id

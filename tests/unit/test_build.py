@@ -6,6 +6,7 @@ import pytest
 
 from postroom.build import build, pollers, put_away
 from postroom.config import load
+from postroom.errors import JournalError
 from postroom.journal import open_journal
 from postroom.ports import PageCommit
 from postroom.registry import HandlerRegistry
@@ -56,11 +57,19 @@ async def test_a_tenant_may_be_renamed_and_its_mailboxes_stay_the_same(watched, 
 
 
 async def test_another_tenant_under_the_same_name_has_mailboxes_of_its_own(watched):
-    before = await watched(f"tenant: {DOMAIN}")
+    one, other = (f"{digit * 8}-2222-3333-4444-555555555555" for digit in "9A")
+    before = await watched(f"tenant: {{tenant_id: {one}, {SIGN_IN}}}")
 
-    after = await watched(f"tenant: {{tenant_id: fabrikam.example, {SIGN_IN}}}")
+    after = await watched(f"tenant: {{tenant_id: {other}, {SIGN_IN}}}")
 
     assert after.key != before.key
+
+
+async def test_before_any_sign_in_another_spelling_of_a_tenant_is_refused(watched):
+    await watched(f"tenant: {DOMAIN}")
+
+    with pytest.raises(JournalError, match="whether that is the same tenant"):
+        await watched(f"tenant: {{tenant_id: contoso.onmicrosoft.com, {SIGN_IN}}}")
 
 
 async def test_a_folder_may_be_spelled_otherwise_and_stays_the_same(watched):

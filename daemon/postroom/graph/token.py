@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import math
 import threading
 from collections.abc import Mapping
@@ -46,6 +48,10 @@ class TokenSource:
 
     Args:
         timeout: Seconds for one connection attempt or one silence of the login host.
+
+    Attributes:
+        tenant_guid: Of which tenant the last token is, by its claim ``tid``; empty before the first, and when it is
+            opaque.
     """
 
     def __init__(self, tenant: Tenant, *, clock: Clock, timeout: float = 20.0) -> None:
@@ -57,6 +63,7 @@ class TokenSource:
         self._failure: tuple[float, AuthError] | None = None
         self._flight = SingleFlight(self._renew)
         self._thread: _Thread | None = None
+        self.tenant_guid = ""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -131,6 +138,7 @@ class TokenSource:
             self._failure = (self._clock.monotonic() + _HOLD_OFF, error)
             raise
         self._held, self._failure = held, None
+        self.tenant_guid = tenant_of(held.header) or self.tenant_guid
 
     async def _acquire(self) -> _Held:
         if self._thread is None:
@@ -151,6 +159,16 @@ class TokenSource:
         """Leave the thread to itself, for it may hang in the network; the next sign-in gets another."""
         thread, self._thread = self._thread, None
         return None if thread is None else thread.end()
+
+
+def tenant_of(token: str) -> str:
+    """Return the GUID of the tenant that a token is of, by its claim ``tid`` (access-token-claims docs), or nothing."""
+    try:
+        payload = token.split(".")[1]
+        found = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["tid"]
+    except (LookupError, TypeError, ValueError):
+        return ""
+    return found.lower() if isinstance(found, str) else ""
 
 
 class _Thread:

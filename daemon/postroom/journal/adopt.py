@@ -12,6 +12,7 @@ from postroom.failpoints import reach
 from postroom.journal import parked
 from postroom.journal.codec import micros, moment_or_none
 from postroom.journal.tables import folders, mailboxes
+from postroom.journal.tenancy import adopt_mailboxes
 from postroom.model import canonical_folder as canonical
 from postroom.ports import FolderSpec, WatchedFolder
 
@@ -22,7 +23,7 @@ Key = tuple[int, str]
 def adopt(connection: Connection, specs: Sequence[FolderSpec], at: datetime) -> list[WatchedFolder]:
     """See `ports.Journal.adopt`."""
     parked.forget(connection)
-    owners = _mailboxes(connection, specs)
+    owners = adopt_mailboxes(connection, specs)
     wanted = {(owners[spec.tenant, spec.mailbox], canonical(spec.folder)): spec for spec in specs}
     stored = _folders(connection)
     missing = [_new(key[0], spec, at) for key, spec in wanted.items() if key not in stored]
@@ -59,22 +60,6 @@ def take_over(connection: Connection, folder: int, graph_id: str, watched: Colle
     connection.execute(update(folders).where(folders.c.id == old.id).values(name=new.name))
     reach("adoption.written")
     return _watched(old.address, old.name, old)
-
-
-def _mailboxes(connection: Connection, specs: Sequence[FolderSpec]) -> dict[tuple[str, str], int]:
-    """Return (tenant, address) -> id, having created those that are new."""
-    wanted = dict.fromkeys((spec.tenant, spec.mailbox) for spec in specs)
-    found = _read_mailboxes(connection)
-    missing = [{"tenant": tenant, "address": address} for tenant, address in wanted if (tenant, address) not in found]
-    if not missing:
-        return found
-    connection.execute(insert(mailboxes), missing)
-    return _read_mailboxes(connection)
-
-
-def _read_mailboxes(connection: Connection) -> dict[tuple[str, str], int]:
-    rows = connection.execute(select(mailboxes.c.tenant, mailboxes.c.address, mailboxes.c.id))
-    return {(tenant, address): key for tenant, address, key in rows}
 
 
 def _folders(connection: Connection) -> dict[Key, Row[*tuple[Any, ...]]]:

@@ -11,7 +11,7 @@ from postroom.errors import JournalError
 from postroom.failpoints import reach
 from postroom.journal.tables import metadata
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision there is, oldest first. Kept here so that a start that has nothing to do need not load Alembic."""
 VERSION_TABLE: Final = "journal_version"
 

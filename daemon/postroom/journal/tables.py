@@ -66,6 +66,7 @@ mailboxes: Final = Table(
     _text("address"),
     _zero("version"),  # counts changes of owner: a node that was overtaken sees a higher one
     _time("parked_at"),
+    _text("tenant_guid", nullable=True),  # `tenant` may be one of its domains; None until a sign-in has told
     UniqueConstraint("tenant", "address"),
 )
 

@@ -37,6 +37,7 @@ class Journal(Protocol):
         """Return the stored state of each folder, creating those that are new. A stored floor is kept.
 
         Names that differ in case or outer slashes alone are one folder, which goes by the spelling that was asked for.
+        So does a tenant of the same GUID; where that is not known of both, JournalError says so and nothing is changed.
         """
 
     async def take_over(self, folder: int, graph_id: str, watched: Collection[int]) -> WatchedFolder | None:

@@ -219,9 +219,16 @@ class HeldHandler:
 
 @dataclass(frozen=True, slots=True)
 class FolderSpec:
-    """A folder to watch; `floor` is where its first walk starts dispatching (None: everything)."""
+    """A folder to watch.
+
+    Attributes:
+        tenant: The tenant as it is configured: its GUID or one of its domains.
+        floor: Where its first walk starts dispatching (None: everything).
+        tenant_guid: The tenant's GUID; empty while it is not known.
+    """
 
     tenant: str
     mailbox: str
     folder: str
     floor: datetime | None
+    tenant_guid: str = ""

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from postroom.errors import AuthError, Forbidden
 from postroom.graph.client import GraphClient
 from postroom.graph.login_http import LoginHttp
-from postroom.graph.token import YOUNG, TokenSource
+from postroom.graph.token import YOUNG, TokenSource, tenant_of
 from postroom.tenant import Certificate, ClientSecret, FederatedToken, ManagedIdentity, Secret
 
 
@@ -47,6 +47,15 @@ def files(tmp_path, other_certificate):
         return path
 
     return SimpleNamespace(path=path, write=write, other=other_certificate)
+
+
+@pytest.mark.parametrize(
+    ("claims", "guid"), [({"tid": "AAAA-1"}, "aaaa-1"), ({"tid": 7}, ""), ({"aud": "ä" * 5}, ""), (None, "")]
+)
+def test_a_token_tells_of_which_tenant_it_is_where_it_can_be_read(claims, guid):
+    token = "opaque.." if claims is None else jwt.encode(claims, "key" * 20)
+    assert tenant_of(f"Bearer {token}") == guid
+    assert tenant_of(token.replace(".", "")) == ""
 
 
 async def test_a_secret_signs_in_and_asks_for_the_default_scope(source, login):
