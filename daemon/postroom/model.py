@@ -164,10 +164,16 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again: `after` seconds from now where given, otherwise as the retry policy says."""
+    """Try again: `after` seconds from now where given, otherwise as the retry policy says.
+
+    Attributes:
+        waiting: Nothing is wrong, and the mail waits for somebody. Else different mails that fail alike are an outage
+            of what the handler needs.
+    """
 
     reason: str = ""
     after: float | None = None
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,24 +67,25 @@ class Breakers:
 
     def hear(self, handler: OpenHandler, delivery: Delivery, outcome: Outcome | None, started_at: datetime) -> bool:
         """Learn from an outcome, None for an attempt cut off; says whether its attempt does not count against it."""
+        failed = outcome if isinstance(outcome, Retry) and not outcome.waiting else None
         breaker = self._breakers.get(handler.name)
         if breaker is None:
-            if not isinstance(outcome, Retry) or handler.breaker is None:
+            if failed is None or handler.breaker is None:
                 return False
             breaker = Breaker(handler.breaker)
         at = self._clock.monotonic()
-        if isinstance(outcome, Retry):
-            after = machine.failed(breaker, failure(outcome, delivery, started_at), at, len(self._desk.mails))
+        if failed is not None:
+            after = machine.failed(breaker, failure(failed, delivery, started_at), at, len(self._desk.mails))
         elif isinstance(outcome, Done):
             after = machine.done(breaker, delivery.id)
         else:
-            after = machine.unsettled(breaker, delivery.id, at, at_once=isinstance(outcome, Skip | Reject))
-            after = after if outcome is None else machine.ended(after, delivery.id)
+            after = machine.unsettled(breaker, delivery.id, at, at_once=outcome is not None)
+            after = machine.ended(after, delivery.id) if isinstance(outcome, Skip | Reject) else after
         self._change(handler.name, breaker, after, delivery.id)
-        if not isinstance(outcome, Retry) or not after.forgives(delivery.id) or handler.retry.attempts == 1:
+        if failed is None or not after.forgives(delivery.id) or handler.retry.attempts == 1:
             return False
         was_probe = breaker.hold is not None and breaker.hold.probe == delivery.id
-        return not (was_probe and is_defect(outcome.reason))
+        return not (was_probe and is_defect(failed.reason))
 
     async def store(self) -> bool:
         """Tell the journal what has changed, after the outcomes that changed it; True when deliveries became due.

@@ -324,6 +324,38 @@ async def test_a_target_that_lets_one_mail_in_four_through_makes_no_dead_letters
     assert states["done"] > 90
 
 
+async def test_mails_that_wait_for_somebody_are_no_outage_and_hold_nobody(running, folder):
+    handler = Weather()
+    handler.work = lambda *_: Retry("not approved yet", after=60.0, waiting=True)
+    async with running(opened("erp", handler, **ERP)) as bench:
+        for _ in range(3):
+            await deliver(bench.journal, folder, bench.clock, "erp", count=20)
+            await bench.pass_time(70.0)
+            await bench.quiet()
+        rows = await bench.rows()
+        assert not bench.notes.problems
+    assert sorted(row.attempt for row in rows) == [1] * 20 + [2] * 20 + [3] * 20
+    assert {(row.state, row.granted) for row in rows} == {("ready", 0)}
+
+
+async def test_a_probe_that_waits_for_somebody_is_followed_by_the_next_at_once_and_is_no_failure(running, folder):
+    handler = Weather()
+    async with running(opened("erp", handler, **ERP)) as bench:
+        await outage(bench, folder, handler)
+        await deliver(bench.journal, folder, bench.clock, "erp", count=5)
+        handler.work = lambda *_: Retry("not approved yet", after=HOUR, waiting=True)
+        ran = len(handler.ran)
+        await bench.pass_time(30.0)
+        await until(lambda: len(handler.ran) == ran + 10)
+        await bench.quiet()
+        assert "handler erp" not in bench.notes.well, "it has not been shown that it works"
+        handler.work = handler.answer
+        handler.is_good = True
+        await bench.pass_time(HOUR)
+        await counted(bench.journal, "deliveries.done", 10)
+        assert "handler erp" in bench.notes.well
+
+
 async def test_one_handler_that_is_held_keeps_no_other_from_running(running, folder):
     handler, other = Weather(), Scripted()
     async with running(opened("erp", handler, **ERP), opened("log", other, breaker=POLICY)) as bench:
