@@ -18,10 +18,10 @@ from postroom.graph.session import handler_session
 from postroom.graph.token import TokenSource
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.dispatch import Dispatcher
+from postroom.pipeline.due import Watch
 from postroom.pipeline.limits import at_most
 from postroom.pipeline.owners import Owners
 from postroom.pipeline.poll import FolderPoller
-from postroom.pipeline.rounds import Watch
 from postroom.pipeline.routing import routing
 from postroom.ports import ROUTING, Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant

@@ -16,7 +16,7 @@ from postroom.clock import SystemClock
 from postroom.errors import ExitCode
 from postroom.journal import JournalViews
 from postroom.model import DeliveryState
-from postroom.pipeline import mode, rounds
+from postroom.pipeline import due, mode
 from postroom.simulator.effects import GraphAnswer
 from postroom.simulator.faults import Fault
 from postroom.simulator.state import delta as simulated_delta
@@ -37,7 +37,7 @@ DELTA = "*/delta*"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(rounds, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(due, "LONGEST_BACK_OFF", 1.0)
 
 
 @pytest.fixture

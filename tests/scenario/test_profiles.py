@@ -8,7 +8,7 @@ import pytest
 
 from postroom.graph import token
 from postroom.model import RetryPolicy
-from postroom.pipeline import act, rounds
+from postroom.pipeline import act, due
 from postroom.simulator.profiles import PROFILES
 from support.daemon import MAILBOX, mail
 
@@ -39,7 +39,7 @@ ROUGH = [name for name in PROFILES if name != "calm"]
 def _impatient(monkeypatch):
     """Try what failed again at once: what is tested is that nothing is lost, not how long it takes."""
     monkeypatch.setattr(act, "POLICY", RetryPolicy(attempts=50, first=0.1, longest=0.5))
-    monkeypatch.setattr(rounds, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(due, "LONGEST_BACK_OFF", 1.0)
     monkeypatch.setattr(token, "_HOLD_OFF", 1.0)
 
 

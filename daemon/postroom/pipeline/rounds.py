@@ -1,28 +1,22 @@
-"""Which folder is due when: a heap of due times, looked at by one coarse tick, so that rounds start in groups."""
+"""Rounds under way: one coarse tick starts those that are due in groups, and sees to it that they get on."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import zlib
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from postroom.errors import JournalError, PostroomError, Unavailable
+from postroom.errors import PostroomError, Unavailable
+from postroom.pipeline.aftermath import Aftermath
+from postroom.pipeline.agenda import Agenda
+from postroom.pipeline.due import Due, Watch, after_failure
 from postroom.pipeline.lanes import Lanes, Place
 from postroom.pipeline.limits import is_being_cancelled, spell
-from postroom.pipeline.parking import Parked, Parking, explained
+from postroom.pipeline.parking import Parking
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.walk import RoundResult
-from postroom.ports import LONGEST_RETRY_AFTER, Clock, Journal, Report
-
-FIRST_SPREAD = 0.02
-"""Seconds between the first rounds of two folders at start."""
-
-LONGEST_BACK_OFF = 600.0
-"""Seconds between two tries of a folder that keeps failing, unless its interval is longer."""
+from postroom.ports import Clock, Journal, Report
 
 STUCK = 600.0
 """Seconds without a page, or a message read, after which a round is ended: twice what one step may take."""
@@ -35,36 +29,6 @@ LONG = 10.0
 
 PROGRESS = "rounds"
 """What the watchdog knows the polling as: fed by rounds that end by themselves or get on, and by there being none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """A folder to be watched; `interval` is the seconds from one round to the next."""
-
-    poller: FolderPoller
-    interval: float
-    tenant: str = ""
-
-
-@dataclass(order=True, slots=True)
-class Due:
-    """A folder and when its next round is due (monotonic seconds); `slow` when the last one failed or took long."""
-
-    at: float
-    order: int
-    watch: Watch = field(compare=False)
-    failures: int = field(compare=False, default=0)
-    slow: bool = field(compare=False, default=False)
-
-    @property
-    def subject(self) -> str:
-        """What problems of the folder are reported under."""
-        return self.watch.poller.subject
-
-    @property
-    def mailbox(self) -> str:
-        """The mailbox's address."""
-        return self.watch.poller.folder.mailbox
 
 
 @dataclass(slots=True)
@@ -80,18 +44,6 @@ class _Running:
     is_stuck: bool = False
 
 
-def next_due(subject: str, interval: float, now: float) -> float:
-    """Return the next point of the folder's own grid: stable over rounds, spread over folders."""
-    phase = (zlib.crc32(subject.encode()) % 10_000) / 10_000 * interval
-    return ((now - phase) // interval + 1) * interval + phase
-
-
-def after_failure(interval: float, failures: int, retry_after: float | None) -> float:
-    """Return the seconds to wait after the `failures`-th failed round in a row."""
-    wait = interval * 2.0 ** min(failures - 1, 16)
-    return max(min(wait, max(LONGEST_BACK_OFF, interval)), min(retry_after or 0.0, LONGEST_RETRY_AFTER))
-
-
 class Rounds:
     """Starts due rounds at each `tick` and reports how they went.
 
@@ -100,10 +52,6 @@ class Rounds:
 
     Args:
         ended: Told of each round that ended well.
-
-    Attributes:
-        walked: When folders (their keys) were last walked to their end; whoever stores it takes it out.
-        parking: Which mailboxes are parked.
     """
 
     def __init__(
@@ -115,19 +63,25 @@ class Rounds:
         lanes: Lanes | None = None,
         ended: Callable[[FolderPoller, RoundResult], None] | None = None,
     ) -> None:
-        self._ended = ended
-        self._journal = journal
         self._clock = clock
         self._report = report
         self._lanes = lanes or Lanes()
-        self._heap: list[Due] = []
-        self._waiting: dict[tuple[str, bool], deque[Due]] = defaultdict(deque)
+        self._agenda = Agenda(self._lanes)
+        self._aftermath = Aftermath(self._agenda, journal=journal, clock=clock, report=report, ended=ended)
         self._running: dict[str, _Running] = {}
         self._generation = 0
         self._look_at = 0.0
         self._is_wedged = False
-        self.walked: dict[int, datetime] = {}
-        self.parking = Parking(clock)
+
+    @property
+    def walked(self) -> dict[int, datetime]:
+        """When folders (their keys) were last walked to their end; whoever stores it takes it out."""
+        return self._aftermath.walked
+
+    @property
+    def parking(self) -> Parking:
+        """Which mailboxes are parked."""
+        return self._aftermath.parking
 
     def replace(self, watched: Iterable[Watch]) -> None:
         """Watch these folders from now on and no others.
@@ -135,25 +89,20 @@ class Rounds:
         `stop` comes first where folders were watched before: a poller knows its folder as it was when it was made.
         """
         self._generation += 1
-        now = self._clock.monotonic()
-        self._heap = [Due(now + FIRST_SPREAD * order, order, watch) for order, watch in enumerate(watched)]
-        heapq.heapify(self._heap)
-        self._waiting.clear()
-        self.parking.keep({due.mailbox for due in self._heap})
+        self._agenda.replace(watched, self._clock.monotonic())
+        self.parking.keep(self._agenda.mailboxes())
 
     def tick(self) -> None:
         """Start the rounds that are due by now; a folder whose last round still runs waits for it."""
         now = self._clock.monotonic()
-        while self._heap and self._heap[0].at <= now:
-            due = heapq.heappop(self._heap)
+        for due in self._agenda.take(now):
             if due.subject in self._running:
-                self._again(due, now + 1.0)
+                self._agenda.again(due, now + 1.0)
             elif (later := self.parking.not_before(due.mailbox, due.subject)) is not None:
-                self._again(due, max(later, now + 1.0))
+                self._agenda.again(due, max(later, now + 1.0))
             else:
-                self._waiting[due.watch.tenant, due.slow].append(due)
-        if self._waiting:
-            self._admit()
+                self._agenda.wait(due)
+        self._admit()
         if now >= self._look_at:
             self._look_at = now + LOOK
             self._look(now)
@@ -163,14 +112,13 @@ class Rounds:
         subject, now = f"mailbox {mailbox}/{folder}", self._clock.monotonic()
         if (running := self._running.get(subject)) is not None:
             return f"its round has been under way for {spell(now - running.began)}"
-        if any(due.subject == subject for queue in self._waiting.values() for due in queue):
+        if self._agenda.is_waiting(subject):
             return "its round waits for others of its mailbox or tenant to end"
         return ""
 
     async def stop(self, limit: float) -> None:
         """Start no more rounds; let those under way store the page they are at, then cut them off."""
-        self._heap.clear()
-        self._waiting.clear()
+        self._agenda.replace([], 0.0)
         self._generation += 1
         tasks = [running.task for running in self._running.values() if running.task is not None]
         for running in self._running.values():
@@ -181,25 +129,11 @@ class Rounds:
             for task in tasks:
                 task.cancel()
 
-    def _again(self, due: Due, at: float) -> None:
-        heapq.heappush(self._heap, Due(at, due.order, due.watch, due.failures, due.slow))
-
     def _admit(self) -> None:
-        """Start those that wait and for whom there is a place, in their order."""
-        for (tenant, slow), queue in list(self._waiting.items()):
-            left: deque[Due] = deque()
-            while queue and not self._lanes.is_full(tenant, slow=slow):
-                due = queue.popleft()
-                place = self._lanes.enter(tenant, due.mailbox, slow=slow)
-                if place is None:
-                    left.append(due)
-                else:
-                    self._begin(due, place)
-            left.extend(queue)
-            if left:
-                self._waiting[tenant, slow] = left
-            else:
-                del self._waiting[tenant, slow]
+        """Start those that wait and for whom there is a place."""
+        if self._agenda.has_waiting:
+            for due, place in self._agenda.admit():
+                self._begin(due, place)
 
     def _begin(self, due: Due, place: Place) -> None:
         now = self._clock.monotonic()
@@ -209,7 +143,7 @@ class Rounds:
 
     def _look(self, now: float) -> None:
         """See whether the rounds under way get on: end what is stuck, and let others have the places of the slow."""
-        moved = not (self._running or self._waiting or self._is_wedged)
+        moved = not (self._running or self._agenda.has_waiting or self._is_wedged)
         for running in self._running.values():
             steps = running.due.watch.poller.steps
             if steps != running.steps:
@@ -220,8 +154,7 @@ class Rounds:
                 running.due.slow = True
         if moved:
             self._report.progress(PROGRESS)
-        if self._waiting:
-            self._admit()
+        self._admit()
 
     async def _run(self, running: _Running, generation: int) -> None:
         """Run a round and see to it that there is a next one, whatever happens in this one."""
@@ -238,7 +171,7 @@ class Rounds:
                 self._report.progress(PROGRESS)
             if generation == self._generation:
                 due.slow = due.failures > 0 or self._clock.monotonic() - running.began > LONG
-                self._again(due, at)
+                self._agenda.again(due, at)
                 self._admit()
 
     async def _round(self, running: _Running) -> float:
@@ -249,86 +182,14 @@ class Rounds:
         except asyncio.CancelledError as error:
             # Without a stop of ours it is a failure of what the round waited for, and must not end the polling.
             if not is_being_cancelled():
-                return await self._failed(due, error)
+                return await self._aftermath.failed(due, error)
             if not running.is_stuck:
                 raise
             asyncio.current_task().uncancel()  # type: ignore[union-attr] # within a task there is one
-            return await self._failed(due, _stuck(due))
+            return await self._aftermath.failed(due, _stuck(due))
         except Exception as error:  # noqa: BLE001 - a defect in one folder's round must not end its polling in silence
-            return await self._failed(due, error)
-        due.failures = 0
-        await self._succeeded(due, result)
-        return next_due(due.subject, due.watch.interval, self._clock.monotonic())
-
-    async def _succeeded(self, due: Due, result: RoundResult) -> None:
-        poller = due.watch.poller
-        self.walked[poller.folder.key] = self._clock.now()
-        self._report.recovered(poller.subject)
-        self._report.event(
-            "round",
-            mailbox=poller.folder.mailbox,
-            folder=poller.folder.name,
-            pages=result.pages,
-            fresh=result.fresh,
-            known=result.known,
-            deliveries=result.deliveries,
-            seconds=result.seconds,
-            mode=poller.folder.mode,
-        )
-        if self._ended is not None:
-            self._ended(poller, result)
-        if self.parking.answered(due.mailbox):
-            await self._return(due)
-
-    async def _failed(self, due: Due, error: BaseException) -> float:
-        """Say that a round failed, keep it with the folder, and return when to try again."""
-        due.failures += 1
-        folder = due.watch.poller.folder
-        was_parked = due.mailbox in self.parking
-        parked = self.parking.failed(due.mailbox, due.subject, error)
-        if parked is not None:
-            self._report.problem(f"mailbox {due.mailbox}", explained(due.mailbox, parked), mailbox=due.mailbox)
-            await self._note_parked(due, parked, first=not was_parked)
-            return parked.probe_at
-        if was_parked:
-            await self._return(due)
-        self._report.problem(due.subject, error, mailbox=folder.mailbox, folder=folder.name)
-        await self._keep(due, error)
-        retry_after = getattr(error, "retry_after", None)
-        return self._clock.monotonic() + after_failure(due.watch.interval, due.failures, retry_after)
-
-    async def _note_parked(self, due: Due, parked: Parked, *, first: bool) -> None:
-        await self._keep(due, parked.present)
-        if first:
-            await self._mark(due, self._clock.now())
-
-    async def _return(self, due: Due) -> None:
-        """Say that a parked mailbox works again, and walk all its folders at once."""
-        self._report.recovered(f"mailbox {due.mailbox}")
-        now = self._clock.monotonic()
-        for each in self._heap:
-            if each.mailbox == due.mailbox:
-                each.at, each.failures, each.slow = now, 0, False
-        heapq.heapify(self._heap)
-        await self._mark(due, None)
-
-    async def _mark(self, due: Due, at: datetime | None) -> None:
-        await self._told(self._journal.parked(due.watch.poller.folder.key, at))
-
-    async def _keep(self, due: Due, error: BaseException) -> None:
-        if isinstance(error, JournalError):
-            return  # whoever reads it there hears of the journal by then
-        key, text = due.watch.poller.folder.key, str(error) or repr(error)
-        await self._told(self._journal.folder_failed(key, text, self._clock.now()))
-
-    async def _told(self, telling: Awaitable[None]) -> None:
-        """Tell the journal something that can be done without; that it could not be told is reported."""
-        try:
-            await telling
-        except JournalError as error:
-            self._report.problem("journal", error)
-        else:
-            self._report.recovered("journal")
+            return await self._aftermath.failed(due, error)
+        return await self._aftermath.succeeded(due, result)
 
 
 def _stuck(due: Due) -> PostroomError:
