@@ -23,13 +23,14 @@ from postroom.model import Delivery
 from postroom.observe.metrics import Use
 from postroom.observe.notify import Notifier
 from postroom.observe.report import Report
-from postroom.pipeline import act, timepiece
+from postroom.pipeline import act, timepiece, unserved
 from postroom.pipeline.act import Actor
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.reconcile import Reconciler
 from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import PROGRESS, Rounds
 from postroom.pipeline.timepiece import Timepiece
+from postroom.pipeline.unserved import UnservedWatch
 from postroom.plugin import Log
 from postroom.ports import Clock
 from postroom.reload import check_reloadable, problems_of, read_config, why_refused
@@ -73,6 +74,7 @@ class App:
         self.freshness: FreshnessWatch
         self.retention: Retention
         self.timepiece: Timepiece
+        self.unserved: UnservedWatch
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._tokens = tokens
@@ -119,6 +121,7 @@ class App:
         self.report.metrics.used = self._used
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
+        self._schedule.every(unserved.EVERY, "unserved", self.unserved.look, at_once=True)
         self.freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
         self._schedule.every(5.0, "freshness", self.freshness.look)
         self._keep(self._generation)
@@ -151,6 +154,9 @@ class App:
         self.actor = Actor(desk, journal=journal, clock=clock, report=report)
         self.dispatcher = Dispatcher(
             desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self.actor.wake.set
+        )
+        self.unserved = UnservedWatch(
+            journal=journal, report=report, handlers=lambda: frozenset(self.dispatcher.desk.handlers)
         )
 
     def _run_rooms(self) -> None:

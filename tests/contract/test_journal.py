@@ -426,6 +426,13 @@ async def test_adopting_a_folder_again_keeps_its_link_and_its_floor(bench: Bench
     assert again[1].floor == NOW
 
 
+async def test_deliveries_that_wait_for_a_handler_nobody_has_are_counted(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive", "erp")), mail(2, rule("archive")), mail(3, rule("done", "books")))
+    await bench.settle(*await bench.claim(done=1))
+    assert await bench.journal.unserved(["erp"]) == {"archive": 2, "books": 1}
+    assert await bench.journal.unserved(["erp", "archive", "books"]) == {}
+
+
 GUID, OTHER = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
 
 

@@ -15,16 +15,26 @@ mailboxes:
   - {address: invoices@contoso.example, folders: [%s], poll: 1s, start: now, rules: [{handle: [book]}]}
 """
 
+LATER = """
+from postroom.plugin import Handler, Options, Retry
+
+class Later(Handler[Options]):
+    async def handle(self, message, context):
+        return Retry("not yet", after=3600)
+"""
+
 
 def said(daemon, name):
     return [line for line in map(json.loads, daemon.log.getvalue().splitlines()) if line["event"] == name]
 
 
-async def edit(daemon, path, before, after):
-    """Change a configuration and reload it."""
+async def edit(daemon, path, *changes):
+    """Change a configuration, each text to the one after it, and reload it."""
     text = path.read_text()
-    assert text.count(before) == 1
-    path.write_text(text.replace(before, after))
+    for before, after in changes:
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    path.write_text(text)
     await daemon.app.reload(lambda: load_config(path))
 
 
@@ -50,7 +60,7 @@ async def test_mail_that_comes_while_a_folder_has_another_name_than_the_configur
 
         await running.until(missed, "the problem of the folder")
         arrive(folder, "meanwhile", seconds_ago=600)
-        await edit(running, tmp_path / "postroom0.yaml", "Inbox/Invoices", "Inbox/Bills")
+        await edit(running, tmp_path / "postroom0.yaml", ("Inbox/Invoices", "Inbox/Bills"))
         await running.until_counts(deliveries_done=2)
         messages = await JournalViews(running.app.journal).messages()
         [line] = said(running, "folder_renamed")
@@ -80,7 +90,7 @@ async def test_a_tenant_that_is_spelt_as_its_domain_and_then_as_its_guid_repeats
     path = tmp_path / "postroom0.yaml"
     async with daemon(WATCHED.replace("now", "all") % "Inbox") as running:
         await running.until_counts(deliveries_done=1)
-        await edit(running, path, f"tenant_id: {tenant.tenant_id}", "tenant_id: contoso.example")
+        await edit(running, path, (f"tenant_id: {tenant.tenant_id}", "tenant_id: contoso.example"))
         tenant.deliver(MAILBOX, mail("two"))
         await running.until_counts(deliveries_done=2)
     path.write_text(path.read_text().replace("tenant_id: contoso.example", f"tenant_id: {tenant.tenant_id}"))
@@ -91,3 +101,19 @@ async def test_a_tenant_that_is_spelt_as_its_domain_and_then_as_its_guid_repeats
         [mailbox] = await JournalViews(running.app.journal).mailboxes()
     assert sorted((each.subject, each.attempt) for each in found) == [("one", 1), ("three", 1), ("two", 1)]
     assert mailbox.tenant == tenant.tenant_id
+
+
+async def test_deliveries_of_a_handler_that_was_renamed_are_a_problem_until_it_is_back(daemon, tenant, tmp_path):
+    tenant.deliver(MAILBOX, mail("one"))
+    (tmp_path / "later.py").write_text(LATER)
+    path, text = tmp_path / "postroom0.yaml", WATCHED.replace("now", "all").replace("use: log", "use: ./later.py:Later")
+    async with daemon(text % "Inbox") as running:
+        await running.until_counts(deliveries_ready=1)
+        await edit(running, path, ("book: {use", "read: {use"), ("[book]", "[read]"))
+        await running.app.unserved.look()
+        [problem] = running.app.report.health.snapshot()["problems"]
+        await edit(running, path, ("read: {use", "book: {use"), ("[read]", "[book]"))
+        await running.app.unserved.look()
+        left = running.app.report.health.snapshot()["problems"]
+    assert (problem["where"], left) == ("unserved book", [])
+    assert problem["what"] == "1 delivery waits for the handler book, which the configuration does not have."

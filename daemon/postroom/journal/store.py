@@ -26,6 +26,7 @@ from postroom.journal import (
     retention,
     sends,
     settle,
+    unserved,
     upkeep,
 )
 from postroom.journal.database import Database
@@ -157,6 +158,10 @@ class SqlJournal:
     async def held(self) -> list[HeldHandler]:
         """See `ports.Journal.held`."""
         return await self.database.read(holds.held)
+
+    async def unserved(self, handlers: Collection[str]) -> Mapping[str, int]:
+        """See `ports.Journal.unserved`."""
+        return await self.database.read(unserved.unserved, handlers)
 
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""

@@ -111,6 +111,9 @@ class Journal(Protocol):
     async def held(self) -> list[HeldHandler]:
         """Return the handlers whose deliveries are held."""
 
+    async def unserved(self, handlers: Collection[str]) -> Mapping[str, int]:
+        """Return how many ready deliveries there are of each handler that is none of these."""
+
     async def next_due(self) -> datetime | None:
         """Return when the earliest ready delivery or mail action is due; None when there is none."""
 
