@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from postroom.config.handlers import Workshop, make_undeclared
 from postroom.config.nodes import Node
@@ -15,6 +16,7 @@ from postroom.config.settings import ConfiguredHandler
 from postroom.config.shape import Shaped
 from postroom.config.tenants import DEFAULT
 from postroom.config.units import format_duration
+from postroom.config.wording import shown
 from postroom.model import canonical_folder
 
 FASTEST_POLL = 1.0
@@ -37,8 +39,10 @@ class Names:
     """Every text below ``mailboxes``, as written."""
 
 
-def check_mailboxes(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[str, ConfiguredHandler]:
-    """Report what does not fit; return the handlers that rules use without declaring them."""
+def check_mailboxes(
+    shaped: Shaped[File], names: Names, shop: Workshop, present: datetime
+) -> dict[str, ConfiguredHandler]:
+    """Report what does not fit at `present`; return the handlers that rules use without declaring them."""
     findings, seen = shop.findings, dict[str, Node]()
     if not shaped.model.mailboxes and not findings.touched(("mailboxes",)):
         place = replace(shaped.node("mailboxes").key_place, path=("mailboxes",))
@@ -48,6 +52,7 @@ def check_mailboxes(shaped: Shaped[File], names: Names, shop: Workshop) -> dict[
         _check_address(mailbox, node, seen, findings)
         _check_tenant(mailbox, node, names.tenants, findings)
         _check_folders(mailbox, node, findings)
+        _check_start(mailbox, node, findings, present)
         _check_poll(mailbox, node, findings, shaped.model.limits.requests)
         _check_freshness(mailbox, node, findings)
         check_rules(mailbox, node, findings)
@@ -98,6 +103,13 @@ def _check_folders(mailbox: MailboxSection, node: Node, findings: Findings) -> N
         if name in seen:
             findings.add(Id.DUPLICATE_FOLDER, (at.child(index) or at).place, "this folder is listed twice; remove one")
         seen.add(name)
+
+
+def _check_start(mailbox: MailboxSection, node: Node, findings: Findings, present: datetime) -> None:
+    at = node.child("start")
+    if at is not None and isinstance(mailbox.start, datetime) and mailbox.start > present:
+        text = f"{shown(at)} is still to come, and mail is not held back until then; write now, or a date in the past"
+        findings.add(Id.BAD_START, at.place, text)
 
 
 def _check_poll(mailbox: MailboxSection, node: Node, findings: Findings, budget: int) -> None:

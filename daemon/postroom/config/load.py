@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -86,11 +87,20 @@ def _config(
     tenants = make_tenants(shaped, environ, shop.directory, findings, path)
     handlers = make_handlers(shaped, shop)
     check_places(shaped, shop.directory, findings)
-    undeclared = check_mailboxes(shaped, _names(tree, tenants), shop)
+    undeclared = check_mailboxes(shaped, _names(tree, tenants), shop, _present(path))
     if findings.failed:
         raise ConfigError(findings.listed())
     config = _built(shaped.model, shop.directory, tenants, {**handlers, **undeclared})
     return replace(config, path=path, warnings=findings.listed())
+
+
+def _present(path: Path | None) -> datetime:
+    """Return what time it is at the least: where the clock is behind, a file that was right stays so."""
+    now = datetime.now(UTC)
+    try:
+        return now if path is None else max(now, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    except (OSError, ValueError, OverflowError):
+        return now
 
 
 def _names(tree: Node, tenants: Mapping[str, Tenant]) -> Names:

@@ -169,7 +169,7 @@ class MailboxSection(Section):
     freshness: Duration | None = None
     """How old the last whole look at a folder may be before that is a problem; five times `poll`, and at least 1m."""
     start: Start = "now"
-    """Where a folder seen for the first time begins: `now`, `all`, or a date."""
+    """Where a folder seen for the first time begins: `now`, `all`, or a date that has passed."""
     rules: tuple[RuleSection, ...] = ()
     """What to do with which mails: every rule that fits applies, until one says `stop: true`."""
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,17 @@ def test_a_section_with_nothing_in_it_is_left_out(full):
 def test_a_start_is_now_all_or_a_date(full, text, start):
     config = full(f"mailboxes: [{{address: a@b.example, start: {text}, rules: [{{handle: log}}]}}]\n")
     assert config.mailboxes[0].start == start
+
+
+def test_a_start_that_was_past_when_the_file_was_written_is_right_with_a_clock_that_is_behind(tmp_path, find):
+    start, written = (datetime.now(UTC) + timedelta(days=days) for days in (1, 2))
+    path = tmp_path / "postroom.yaml"
+    path.write_text(f"{TENANT}mailboxes: [{{address: a@b.example, start: '{start}', rules: [{{handle: log}}]}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, find, ["log"])
+    assert [problem.id for problem in caught.value.problems] == [Id.BAD_START.value]
+    os.utime(path, (written.timestamp(), written.timestamp()))
+    assert load(path, find, ["log"]).mailboxes[0].start == start
 
 
 @pytest.mark.parametrize(
