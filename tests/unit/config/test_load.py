@@ -76,15 +76,16 @@ def test_a_start_is_now_all_or_a_date(full, text, start):
     assert config.mailboxes[0].start == start
 
 
-def test_a_start_that_was_past_when_the_file_was_written_is_right_with_a_clock_that_is_behind(tmp_path, find):
+def test_a_start_that_was_past_when_the_file_was_written_is_right_with_a_clock_that_is_behind(
+    load_file, tmp_path, find, handlers
+):
     start, written = (datetime.now(UTC) + timedelta(days=days) for days in (1, 2))
-    path = tmp_path / "postroom.yaml"
-    path.write_text(f"{TENANT}mailboxes: [{{address: a@b.example, start: '{start}', rules: [{{handle: log}}]}}]\n")
     with pytest.raises(ConfigError) as caught:
-        load(path, find, ["log"])
+        load_file(f"{TENANT}mailboxes: [{{address: a@b.example, start: '{start}', rules: [{{handle: log}}]}}]\n")
     assert [problem.id for problem in caught.value.problems] == [Id.BAD_START.value]
+    path = tmp_path / "etc" / "postroom.yaml"
     os.utime(path, (written.timestamp(), written.timestamp()))
-    assert load(path, find, ["log"]).mailboxes[0].start == start
+    assert load(path, find, handlers, {}).mailboxes[0].start == start
 
 
 @pytest.mark.parametrize(
