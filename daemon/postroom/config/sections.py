@@ -82,7 +82,7 @@ class ReconcileSection(Section):
     every: Annotated[LongDuration, Field(ge=60, le=7 * 86_400)] = written("1h")
     """How often each folder is compared, 1m to 7d; also after each walk of a whole folder."""
     window: Annotated[LongDuration, Field(ge=900, le=366 * 86_400)] = written("1d")
-    """How far back by time of receipt, 15m to 366d: never before the folder's start, always to the last comparison."""
+    """How far back by time of receipt, 15m to 366d, always to the last comparison; once a day to the folder's start."""
 
 
 class LogSection(Section):

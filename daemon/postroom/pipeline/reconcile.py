@@ -22,6 +22,9 @@ from postroom.pipeline.survey import survey
 from postroom.pipeline.walk import RoundResult
 from postroom.ports import Clock, Journal, Report
 
+WHOLE = 86_400.0
+"""Seconds between two looks at a whole folder, whenever its mail was received: one request for 999 of its messages."""
+
 AT_ONCE = 4
 """Folders that are looked at together: nobody waits for this."""
 
@@ -73,7 +76,8 @@ class Reconciler:
 
     Args:
         every: Seconds between two looks at a folder.
-        window: Seconds that a look reaches back; never before the folder's floor, always to the last look.
+        window: Seconds that a look reaches back; never before the folder's floor, always to the last look. The first of
+            a run, those after a walk of the whole, and one in each `WHOLE` seconds reach back to the floor.
     """
 
     def __init__(self, *, journal: Journal, clock: Clock, report: Report, every: float, window: float) -> None:
@@ -83,12 +87,14 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._cases: dict[str, _Case] = {}
+        self._whole_at: dict[str, float] = {}
         self._slots = {False: asyncio.Semaphore(AT_ONCE), True: asyncio.Semaphore(FAILED_AT_ONCE)}
         self._looks: dict[str, asyncio.Task[None]] = {}
 
     def replace(self, pollers: Iterable[FolderPoller]) -> None:
         """Look at these folders from now on; `stop` comes first where there were others."""
         self._cases = {each.subject: _Case(each, self._first(each), each.folder.reconciled_at) for each in pollers}
+        self._whole_at = {key: at for key, at in self._whole_at.items() if key in self._cases}
 
     def round_ended(self, poller: FolderPoller, result: RoundResult) -> None:
         """Start a look if one is due now that a round has brought what it had to bring."""
@@ -98,6 +104,7 @@ class Reconciler:
             return
         if result.full:
             case.at = self._clock.monotonic()
+            self._whole_at.pop(key, None)
         if key in self._looks or not self._is_due(case):
             return
         self._looks[key] = asyncio.create_task(self._run(case))
@@ -143,34 +150,40 @@ class Reconciler:
 
     async def _look(self, case: _Case) -> None:
         """Compare, take in what is missing for the second time, and remember what is missing for the first."""
-        began = self._clock.now()
-        listed, missing = await self._missing(case, self._since(case, began))
+        began, key = self._clock.now(), case.poller.subject
+        is_whole = self._clock.monotonic() >= self._whole_at.get(key, 0.0)
+        listed, missing = await self._missing(case, self._since(case, began, is_whole=is_whole))
         begun = case.poller.begun
         lost = sorted(missing & case.suspects)
         unread = await self._take_in(case, lost, listed)
         withheld, case.unread = unread & case.unread, unread
         case.suspects, case.begun = missing.difference(lost) | unread, begun
-        is_whole = not case.suspects and len(missing) < MOST
-        wait = self.every if is_whole else min(AGAIN, self.every) if withheld else 0.0
+        is_clean = not case.suspects and len(missing) < MOST
+        wait = self.every if is_clean else min(AGAIN, self.every) if withheld else 0.0
         case.at = self._clock.monotonic() + wait
-        if is_whole:
+        if is_clean:
             await self._journal.reconciled(case.poller.folder.key, began)
             case.checked = began
+            if is_whole:
+                self._whole_at[key] = self._clock.monotonic() + WHOLE
         if withheld:
             folder = case.poller.folder
             self._report.problem(case.subject, _withheld(case, withheld), mailbox=folder.mailbox, folder=folder.name)
         else:
             self._report.recovered(case.subject)
 
-    def _since(self, case: _Case, now: datetime) -> datetime:
+    def _since(self, case: _Case, now: datetime, *, is_whole: bool) -> datetime | None:
+        """Return how far a look at `now` reaches back; None: to the beginning of all mail."""
+        floor = case.poller.folder.floor
+        if is_whole:
+            return floor
         since = now - timedelta(seconds=self.window)
         # What is taken over under a new name may have been looked at under the old one.
         if (checked := case.checked or case.poller.folder.reconciled_at) is not None:
             since = min(since, checked)
-        floor = case.poller.folder.floor
         return since if floor is None else max(since, floor)
 
-    async def _missing(self, case: _Case, since: datetime) -> tuple[int, frozenset[str]]:
+    async def _missing(self, case: _Case, since: datetime | None) -> tuple[int, frozenset[str]]:
         """Return how many messages are in the folder, and which of them the journal has not seen there."""
         folder, listed, missing = case.poller.folder, 0, set[str]()
         async with aclosing(survey(case.poller.mail, folder.name, since, clock=self._clock)) as pages:

@@ -193,7 +193,8 @@ async def test_mail_from_before_the_start_is_never_looked_for(bench, mail):
     assert await bench.delivered() == 1
 
 
-async def test_a_look_reaches_back_over_the_window_or_to_the_last_look_before_a_stop(bench, mail, journal):
+async def test_a_look_reaches_back_over_the_window_or_to_the_last_look_before_a_stop(bench, mail, monkeypatch):
+    monkeypatch.setattr(reconcile, "WHOLE", 30 * DAY)
     await bench.watch()
     await bench.round()
     await bench.clock.advance(5 * DAY)
@@ -203,8 +204,55 @@ async def test_a_look_reaches_back_over_the_window_or_to_the_last_look_before_a_
     await bench.clock.advance(HOUR)
     await bench.round()
 
-    asked = [since for kind, since, *_ in mail.requests if kind == "survey"]
-    assert asked == [START, START + timedelta(seconds=4 * DAY + HOUR)]
+    assert surveyed(mail) == [START, START + timedelta(seconds=4 * DAY + HOUR)]
+
+
+def surveyed(mail):
+    """Return how far back each look went."""
+    return [since for kind, since, *_ in mail.requests if kind == "survey"]
+
+
+async def test_a_look_at_the_whole_folder_is_followed_by_shorter_ones_for_a_day(bench, mail):
+    floor = START - timedelta(days=30)
+    await bench.watch(floor=floor)
+    for _ in range(26):
+        await bench.round()
+        await bench.clock.advance(HOUR)
+
+    since = surveyed(mail)
+    assert [since[0], *since[24:25]] == [floor, floor]
+    assert since[1:24] == [START + timedelta(seconds=number * HOUR - DAY) for number in range(1, 24)]
+
+
+async def test_a_folder_that_was_walked_whole_is_looked_at_whole(bench, mail):
+    await bench.watch()
+    await bench.round()
+    bench.poller.folder = replace(bench.poller.folder, link=None, walk="full")
+    assert await bench.round()
+    assert surveyed(mail) == [None, None]
+
+
+async def test_a_reload_makes_no_look_whole_that_would_not_have_been(bench, mail):
+    await bench.watch()
+    await bench.round()
+    await bench.watch()
+    await bench.clock.advance(HOUR)
+    await bench.round()
+    assert surveyed(mail)[1] is not None
+
+
+async def test_an_old_mail_that_no_round_told_of_is_found_when_the_whole_folder_is_looked_at(bench, mail):
+    await bench.watch()
+    await bench.round()
+    there(mail, mail_at(-60 * 24 * 30))
+    await bench.clock.advance(HOUR)
+    await bench.round()
+    assert bench.reports[-1] == (0, 0, 0)
+    await bench.clock.advance(DAY)
+    for _ in range(2):
+        await bench.round()
+    assert bench.reports[-1] == (1, 1, 0)
+    assert await bench.delivered() == 2
 
 
 async def test_a_restart_does_not_make_a_look_due(bench):
@@ -260,7 +308,7 @@ async def test_folders_whose_looks_fail_keep_no_other_from_its_look(bench, journ
     await clock.advance(AGAIN)
     await rounds([*hanging, well])
     await until(lambda: any(each["folder"] == "Well" for each in notes.named("reconciled")))
-    assert len(bench.reconciler._looks) == len(hanging)
+    await until(lambda: len(bench.reconciler._looks) == len(hanging))
 
     hangs.set()
     await until(lambda: not bench.reconciler._looks)
