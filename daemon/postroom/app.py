@@ -121,7 +121,6 @@ class App:
         self.report.metrics.used = self._used
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
-        self._schedule.every(unserved.EVERY, "unserved", self.unserved.look, at_once=True)
         self.freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
         self._schedule.every(5.0, "freshness", self.freshness.look)
         self._keep(self._generation)
@@ -166,10 +165,11 @@ class App:
             self._rooms.open(name, run)
 
     def _keep(self, generation: Generation) -> None:
-        """Have the journal keep what the configuration says, for as long as it says."""
+        """Have the journal keep what the configuration says, for as long as it says, and ask who waits in vain."""
         policy = generation.config.retention
         self.retention.policy, self.retention.mails = policy, generation.desk.mails
         self._schedule.every(interval(policy), "retention", self.retention.run, limit=3600.0)
+        self._schedule.every(unserved.EVERY, "unserved", self.unserved.look, at_once=True)
 
     def _bind_log(self, delivery: Delivery) -> Log:
         log: Log = self.report.log.bind(

@@ -110,7 +110,11 @@ async def test_deliveries_of_a_handler_that_was_renamed_are_a_problem_until_it_i
     async with daemon(text % "Inbox") as running:
         await running.until_counts(deliveries_ready=1)
         await edit(running, path, ("book: {use", "read: {use"), ("[book]", "[read]"))
-        await running.app.unserved.look()
+
+        async def noticed():
+            return bool(running.app.report.health.troubles)
+
+        await running.until(noticed, "the problem of what waits")
         [problem] = running.app.report.health.snapshot()["problems"]
         await edit(running, path, ("read: {use", "book: {use"), ("[read]", "[book]"))
         await running.app.unserved.look()
