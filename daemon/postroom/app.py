@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from postroom import freshness
 from postroom.build import Generation, build, pollers, put_away
 from postroom.chores import Chores
 from postroom.config import Config
@@ -36,12 +37,15 @@ from postroom.ports import Clock
 from postroom.reload import check_reloadable, problems_of, read_config, why_refused
 from postroom.rooms import LAST_MOMENT, Rooms
 from postroom.schedule import Schedule
+from postroom.standstill import Standstill
 
 TICK = 0.25
 """Seconds between two looks at which folders are due: a timer for each poll would cost three times the CPU."""
 
 ROUNDS_WITHIN = 900.0
 """Seconds within which rooms must make progress, or the watchdog is not fed; nothing to do is progress too."""
+
+NEW_JOURNAL = "Nothing is known of earlier mail: what is in the folders now is handled as `start` of each mailbox says."
 
 
 class App:
@@ -108,6 +112,8 @@ class App:
             self._stack.push_async_callback(token.close)
         self.journal = await open_journal(self.config.journal)
         self._stack.push_async_callback(self.journal.close)
+        if self.journal.is_new:
+            self.report.event("journal_new", journal=self.journal.database.where, note=NEW_JOURNAL)
         suspects = await self.journal.recover()
         self.chores = Chores(self.journal, clock=self._clock, report=self.report, notifier=self._notifier)
         self._generation = await build(self.config, {}, clock=self._clock, report=self.report, tokens=self._tokens)
@@ -122,7 +128,7 @@ class App:
         self.chores.add_to(self._schedule)
         self._schedule.every(timepiece.EVERY, "clock", self.timepiece.look, at_once=True)
         self.freshness = FreshnessWatch(clock=self._clock, report=self.report, delay=self.rounds.delay)
-        self._schedule.every(5.0, "freshness", self.freshness.look)
+        self._schedule.every(freshness.EVERY, "freshness", self.freshness.look)
         self._keep(self._generation)
         self._schedule.start()
         self.report.event(
@@ -130,6 +136,9 @@ class App:
         )
         self._say_what_is_watched()
         self._notifier.ready(self.chores.status())
+        standstill = Standstill(self.report, self.dispatcher.whose)
+        standstill.start()
+        self._stack.callback(standstill.stop)
         self._run_rooms()
 
     def _used(self) -> Iterator[Use]:
@@ -312,7 +321,8 @@ class App:
         reach("stop.draining")
         await self.reconciler.stop()
         await asyncio.gather(self.rounds.stop(limit), self.dispatcher.stop(limit), self.actor.stop(limit))
-        await self._rooms.end(limit, self._retiring)
+        # Outcomes wait in hand for a journal that has it, and one that is gone never will.
+        await self._rooms.end(0.0 if self.journal.is_lost else limit, self._retiring)
         reach("stop.drained")
         await self._stack.aclose()
         reach("stop.closed")

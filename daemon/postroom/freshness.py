@@ -9,6 +9,9 @@ from postroom.observe.report import Report
 from postroom.pipeline.limits import spell
 from postroom.ports import Clock
 
+EVERY = 5.0
+"""Seconds between two looks."""
+
 AGAIN = 60.0
 """Seconds after which a problem that goes on is brought up to date."""
 
@@ -23,10 +26,17 @@ class FreshnessWatch:
         self._report = report
         self._delay = delay
         self._said: dict[str, float] = {}
+        self._looked = clock.monotonic()
 
     async def look(self) -> None:
-        """Report what is too old, and what is fresh again. A parked mailbox has its problem already."""
+        """Report what is too old, and what is fresh again. A parked mailbox has its problem already.
+
+        A look that comes late says nothing: the daemon itself stood still, which has been said, and rounds come first.
+        """
         health, now = self._report.health, self._clock.monotonic()
+        before, self._looked = self._looked, now
+        if now - before > 2 * EVERY:
+            return
         stale = {key for key in health.stale(now) if not health.is_parked(key[0])}
         for mailbox, folder in stale:
             subject = f"freshness {mailbox}/{folder}"

@@ -100,7 +100,7 @@ async def test_it_is_not_fed_when_the_room_of_deliveries_hangs(app):
     running, clock, systemd = app
     hanging = asyncio.Event()
 
-    async def hang(*_):
+    async def hang(*_, **__):
         hanging.set()
         await asyncio.Event().wait()
 

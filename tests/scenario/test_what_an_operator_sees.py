@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+from postroom import standstill
 from postroom.journal import JournalViews
 from support.daemon import MAILBOX, mail
 
@@ -66,3 +67,28 @@ async def test_an_attachment_that_is_too_large_makes_a_dead_letter_that_everyone
     [line] = events(running, "delivery")
     assert line["error"] == "The attachment 'big.pdf' is larger than 10.0KB (option max_size)."
     assert line["remedy"].endswith(f"`postroom deliveries retry {delivery.id}`.")
+
+
+BLOCKS = """
+import time
+from postroom.plugin import Handler, Options
+
+class Blocks(Handler[Options]):
+    async def handle(self, message, context):
+        time.sleep(2)
+"""
+
+
+async def test_a_handler_that_stops_the_whole_daemon_is_named_while_it_does(daemon, tenant, tmp_path, monkeypatch):
+    monkeypatch.setattr(standstill, "AFTER", 0.5)
+    monkeypatch.setattr(standstill, "BEAT", 0.1)
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    tenant.state.deliver_mime(MAILBOX, mail("one"))
+    async with daemon('handlers: {book: {use: "./blocks.py:Blocks", timeout: 500ms}}' + MAILBOXES) as running:
+        await running.until_counts(deliveries_done=1)
+        [row] = await JournalViews(running.app.journal).deliveries()
+    [blocked], [over] = events(running, "blocked"), events(running, "unblocked")
+    assert (blocked["handler"], blocked["attempt"]) == ("book", 1)
+    assert "blocks.py:7 in handle" in blocked["at"]
+    assert over["after_seconds"] >= 1.5
+    assert "its limit is 0.5 s" in row.note

@@ -30,6 +30,7 @@ class Bench:
 
     async def after(self, seconds):
         await self.clock.advance(seconds)
+        await self.watch.look()  # it may come late, and then says nothing
         await self.watch.look()
         return self.health.troubles.get(SUBJECT)
 
@@ -72,3 +73,11 @@ async def test_it_is_said_once_and_its_end_once(bench):
 async def test_of_a_parked_mailbox_nothing_more_is_said(bench):
     bench.report.problem("mailbox a@b", "It is parked.")
     assert await bench.after(1000) is None
+
+
+async def test_a_look_that_comes_late_says_nothing_for_the_daemon_itself_stood_still(bench):
+    await bench.clock.advance(420)
+    await bench.watch.look()
+    assert SUBJECT not in bench.health.troubles
+    await bench.watch.look()
+    assert SUBJECT in bench.health.troubles

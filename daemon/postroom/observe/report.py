@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
 from postroom.errors import PostroomError
 from postroom.model import Delivery
 from postroom.observe.health import Health, Trouble, problem_id
 from postroom.observe.log import compact
 from postroom.observe.metrics import Metrics
+from postroom.observe.plain_structlog import FilteringBoundLogger
 from postroom.ports import Clock
 
 REMIND = 15 * 60.0
@@ -36,9 +35,10 @@ WARNINGS = frozenset(
         "stranded",
         "send_held_back",
         "send_unknown",
+        "unblocked",
     }
 )
-ERRORS = frozenset({"reload_failed", "unreadable"})
+ERRORS = frozenset({"reload_failed", "unreadable", "blocked"})
 
 
 class Report:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import Context, copy_context
 from datetime import datetime
 from itertools import chain
 from random import Random
+from typing import Any
 
 from postroom.errors import HandlerError
 from postroom.failpoints import reach
@@ -20,10 +21,11 @@ from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.handle import crashed, for_the_log, handle
 from postroom.pipeline.limits import spell
-from postroom.pipeline.settle import PLAIN, cut_off
+from postroom.pipeline.settle import PLAIN, cut_off, overrun
 from postroom.pipeline.verdicts import Verdicts
 from postroom.plugin import Log
 from postroom.ports import Clock, Journal, Report
+from postroom.threads import OWNER
 
 PATIENCE_ALONE = 60.0
 """Seconds that a delivery which is to run quite alone waits for the others to end, and keeps new ones waiting."""
@@ -95,6 +97,11 @@ class Attempts:
             if not attempt.is_settled:
                 held[attempt.handler.name][attempt.delivery.message.mailbox] += 1
         return held
+
+    def whose(self, task: asyncio.Task[Any]) -> Mapping[str, object]:
+        """Return the labels of the delivery that a task runs; none if it runs none."""
+        attempt = self._running.get(task)
+        return {} if attempt is None else attempt.delivery.labels
 
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""
@@ -197,7 +204,11 @@ class Attempts:
                 attempt.has_begun, attempt.started = True, self._clock.monotonic()
                 outcome = attempt.refusal()
                 attempt.is_refused = outcome is not None
-                outcome = outcome or await self._handle(attempt)
+                owner = OWNER.set(attempt)
+                try:
+                    outcome = outcome or await self._handle(attempt)
+                finally:
+                    OWNER.reset(owner)
         except asyncio.CancelledError as error:
             # A handler may also cancel its own task: that is its failure and not our stop.
             outcome = None if self._stopping else crashed(error)
@@ -206,6 +217,8 @@ class Attempts:
         reach("handler.ended")
         if not attempt.given_up:
             self._finish(attempt, outcome)
+        if attempt.calls and isinstance(outcome, Retry):
+            attempt.leave_calls(self._ended)
         if attempt.context is not None and (lent := attempt.context.end()) is not None:
             await lent.close()
 
@@ -240,7 +253,9 @@ class Attempts:
     def _finish(self, attempt: Attempt, outcome: Outcome | None) -> None:
         """Leave the settlement of an attempt; without an outcome it was cut off."""
         delivery, now = attempt.delivery, self._clock.now()
-        verdict = self._verdicts.on(attempt, outcome, now)
+        attempt.ended = self._clock.monotonic()
+        seconds = attempt.ended - attempt.started
+        verdict = overrun(self._verdicts.on(attempt, outcome, now), seconds, attempt.handler.timeout)
         attempt.is_settled = True
         if attempt is self.alone:
             self._end_solitude()
@@ -249,8 +264,7 @@ class Attempts:
         reach("outcome.in_hand")
         if len(self.finished) == 1:  # whoever stores them comes for all of them
             self._ended()
-        attempt.ended = self._clock.monotonic()
-        self._tell(delivery, verdict, attempt.ended - attempt.started)
+        self._tell(delivery, verdict, seconds)
 
     def _tell(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
         if verdict is PLAIN:

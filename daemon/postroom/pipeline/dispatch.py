@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from typing import Any
 
 from postroom.errors import HandlerError, JournalError
 from postroom.model import Delivery, DeliveryState, Settlement, Verdict
@@ -150,6 +151,10 @@ class Dispatcher:
             self.wake.set()
         if page.actions:
             self._acted()
+
+    def whose(self, task: asyncio.Task[Any]) -> Mapping[str, object]:
+        """Return the labels of the delivery that a task runs; none if it runs none."""
+        return self._attempts.whose(task)
 
     async def _turn(self, offer: Offer, now: datetime) -> None:
         settled = list(self._attempts.finished)

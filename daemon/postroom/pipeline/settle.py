@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -30,6 +31,9 @@ LONGEST_NOTE = 500
 
 DONE = Done()
 """What comes of a handler that returns nothing."""
+
+GRACE = 1.0
+"""Seconds over its limit that an attempt may take without a word: the loop may be busy with others."""
 
 PLAIN = Verdict(DeliveryState.DONE)
 """The verdict on what is done and has nothing more to say: most of them."""
@@ -87,6 +91,14 @@ def cut_off(now: datetime, *, begun: bool = False) -> Verdict:
 def forgive(outcome: Retry, due_at: datetime) -> Verdict:
     """Return the verdict on a failure of which the mail was not the cause: held until `due_at`, at no cost."""
     return Verdict(DeliveryState.READY, due_at=due_at, forgiven=True, error=outcome.reason[:LONGEST_NOTE])
+
+
+def overrun(verdict: Verdict, seconds: float, limit: float) -> Verdict:
+    """Note on what is done that it took longer than its limit, which only what stops the whole daemon can."""
+    if seconds <= limit + GRACE or verdict.state is not DeliveryState.DONE:
+        return verdict
+    words = f"took {seconds:.0f} s, its limit is {limit:g} s, and nothing else ran meanwhile"
+    return replace(verdict, note=f"{words}; {verdict.note}"[:LONGEST_NOTE] if verdict.note else words)
 
 
 def conclude(siblings: Siblings, rules: Mapping[str, Rule]) -> list[ActionRequest]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroom.model import DeliveryState, Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy, Skip, Verdict
-from postroom.pipeline.settle import LONGEST_NOTE, back_off, conclude, cut_off, decide
+from postroom.pipeline.settle import LONGEST_NOTE, back_off, conclude, cut_off, decide, overrun
 from postroom.ports import ActionRequest, Siblings
 from postroom.rule import AllOf, Rule
 from postroom.testing.clock import START
@@ -73,6 +73,19 @@ def test_a_handlers_words_are_bounded_for_they_may_quote_a_stranger(kind, words,
 def test_being_stopped_is_not_a_failure():
     assert cut_off(START) == Verdict(READY, due_at=START, counted=False)
     assert cut_off(START, begun=True) == Verdict(READY, due_at=START, counted=False, forgiven=True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seconds", "note"),
+    [
+        (Verdict(DeliveryState.DONE), 90.4, "took 90 s, its limit is 3 s, and nothing else ran meanwhile"),
+        (Verdict(DeliveryState.DONE, note="b"), 5, "took 5 s, its limit is 3 s, and nothing else ran meanwhile; b"),
+        (Verdict(DeliveryState.DONE, note="b"), 3.9, "b"),
+        (Verdict(DeliveryState.DEAD, note="b"), 90, "b"),
+    ],
+)
+def test_what_took_longer_than_it_might_is_noted_so(verdict, seconds, note):
+    assert overrun(verdict, seconds, 3.0).note == note
 
 
 policies = st.builds(
