@@ -18,10 +18,9 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import msgspec
-import structlog
-from structlog.contextvars import merge_contextvars
 
 from postroom.errors import PostroomError
+from postroom.observe.plain_structlog import FilteringBoundLogger, merge_contextvars, structlog
 from postroom.observe.redact import clean, escape, escape_json, field
 
 Format = Literal["auto", "json", "pretty"]
@@ -127,7 +126,7 @@ def _renderers(stream: TextIO, format: Format) -> list[Callable[..., Any]]:  # n
 class Foreign(logging.Handler):
     """Leads the log records of libraries into our output; their level is what the root logger lets through."""
 
-    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
         self._log = log
 
@@ -144,7 +143,7 @@ def configure(
     level: Level = "info",
     format: Format = "auto",  # noqa: A002 - the word of the config
     stream: TextIO | None = None,
-) -> structlog.typing.FilteringBoundLogger:
+) -> FilteringBoundLogger:
     """Set the log up and return a logger; may be called again, for another level after a reload.
 
     ``auto`` is pretty in a terminal and JSON lines elsewhere. Libraries (aiohttp, msal, apscheduler, asyncio,
@@ -157,7 +156,7 @@ def configure(
         logger_factory=_factory(Output(stream)),
         cache_logger_on_first_use=False,
     )
-    log: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind()
+    log: FilteringBoundLogger = structlog.get_logger().bind()
     _lead_in(Foreign(log))
     return log
 
