@@ -15,7 +15,8 @@
     │   ├── Conflict             409, 412: somebody else wrote first
     │   └── Refused              any other 4xx: our request is wrong
     ├── JournalError             the journal cannot be used                exit 74
-    │   └── JournalLocked        another daemon holds it                   exit 75
+    │   ├── JournalLocked        another daemon holds it                   exit 75
+    │   └── JournalGone          its file is not where it was opened       exit 74
     ├── RuleError                a rule cannot be evaluated for this mail
     └── HandlerError             a handler could not do its work
         └── TemporaryError       ... now, but may later
@@ -216,6 +217,10 @@ class JournalLocked(JournalError):
     """Another daemon holds this journal."""
 
     exit_code = ExitCode.LOCKED
+
+
+class JournalGone(JournalError):
+    """The journal's file was removed or replaced while it was open: what is written to it then is lost."""
 
 
 class RuleError(PostroomError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections.abc import Mapping
@@ -52,7 +53,7 @@ async def serve(path: Path, config: Config, signals: Signals, tokens: Mapping[st
             try:
                 await _until_stopped(app, path, signals)
             finally:
-                await app.stop()
+                await _stop(app)
         else:
             report.event("stopped")
         code = ExitCode.OK
@@ -74,9 +75,24 @@ def _spare_the_collector() -> None:
 
 
 async def _until_stopped(app: App, path: Path, signals: Signals) -> None:
-    """Reload at each hang-up until the stop signal, which also ends a reload under way."""
+    """Reload at each hang-up until the stop signal, which also ends a reload under way, or the loss of the journal."""
+    losing = asyncio.create_task(_stop_when_lost(app, signals))
     while await signals.hung_up():
         await signals.unless_stopped(_reload(app, path))
+    losing.cancel()
+
+
+async def _stop(app: App) -> None:
+    """Stop the daemon; raises JournalGone when that is why, or when it was found on the way."""
+    await app.stop()
+    if app.journal.is_lost:
+        raise await app.journal.lost()
+
+
+async def _stop_when_lost(app: App, signals: Signals) -> None:
+    """Stop as soon as the journal's file is gone: whatever were done from then on would be forgotten."""
+    app.report.problem("journal", await app.journal.lost())
+    signals.stop()
 
 
 async def _reload(app: App, path: Path) -> None:

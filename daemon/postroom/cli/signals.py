@@ -28,6 +28,10 @@ class Signals:
             loop.add_signal_handler(number, self._told_to_stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up.set)
 
+    def stop(self) -> None:
+        """Have everything stop as the first stop signal does."""
+        self._stop.set()
+
     async def unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Do `work`, or cut it off when the stop signal comes; says whether it was done, raises what it raises.
 

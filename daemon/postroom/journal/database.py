@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from postroom.errors import JournalError
+from postroom.errors import JournalError, JournalGone
 from postroom.journal.engine import READING, sync
 from postroom.journal.faults import translate
 
@@ -32,11 +32,19 @@ class Database:
         where: What errors call it: a path, or a URL without its password.
     """
 
-    def __init__(self, engine: Engine, threads: int, where: str) -> None:
+        presence: Asked before each transaction whether the file is still where it was opened.
+
+    Attributes:
+        gone: Set once a transaction was refused because it is not.
+        loss: What that transaction raised.
+    def __init__(self, engine: Engine, threads: int, where: str, presence: Presence | None = None) -> None:
         self.where = where
         self.engine = engine
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
         self._mine = threading.local()
+        self.gone = asyncio.Event()
+        self.loss: JournalGone | None = None
+        self._presence = presence
         self._connections: list[Connection] = []
         self._closed = False
 
@@ -55,11 +63,18 @@ class Database:
     async def _hop(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - run_in_executor takes no keywords
         if self._closed:
             raise JournalError(f"The journal {self.where} is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, reading, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, reading, work)
+        except JournalGone as error:
+            self.loss = error
+            self.gone.set()
+            raise
 
     def _run(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - same
         with self._translating():
             connection = self._connection()
+        if self._presence is not None:
+            self._presence.check()
             connection.info[READING] = reading
             with connection.begin():
                 return work(connection)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from postroom.errors import JournalError, JournalLocked
 from postroom.journal.database import Database
 from postroom.journal.faults import translate
+from postroom.journal.presence import Presence
 
 _SERVER_KEY: Final = 0x706F7374
 """PostgreSQL's number of the lock: "post"."""
@@ -48,6 +49,10 @@ class FileLock:
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def presence(self, database: Path) -> Presence:
+        """Return what notices that the journal at `database`, or this lock, is taken away."""
+        return Presence(database, self.path, self._descriptor)
 
     def release(self) -> None:
         """Let go."""

@@ -16,14 +16,14 @@ REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "000
 VERSION_TABLE: Final = "journal_version"
 
 
-def check(connection: Connection, where: str, *, upgrade: bool) -> None:
+def check(connection: Connection, where: str, *, upgrade: bool) -> bool:
     """Make sure that the schema is this program's; raises JournalError when it is not and cannot be made so.
 
-    With `upgrade` a missing or old one is created or upgraded, otherwise refused too.
+    With `upgrade` a missing or old one is created or upgraded, otherwise refused too. Returns whether it was created.
     """
     revision = _revision(connection, where)
     if revision == REVISIONS[-1]:
-        return
+        return False
     if revision is not None and revision not in REVISIONS:
         raise JournalError(
             f"The journal {where} was written by a newer Postroom: its schema is {revision}, "
@@ -34,6 +34,7 @@ def check(connection: Connection, where: str, *, upgrade: bool) -> None:
         state = f"has the older schema {revision}" if revision else "is empty"
         raise JournalError(f"The journal {where} {state}.", remedy="Start the daemon once: it makes the schema.")
     _upgrade(connection)
+    return revision is None
 
 
 def _revision(connection: Connection, where: str) -> str | None:

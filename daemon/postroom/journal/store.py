@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sqlalchemy import URL, Connection
 
-from postroom.errors import JournalError
+from postroom.errors import JournalError, JournalGone
 from postroom.failpoints import reach
 from postroom.journal import (
     action_claim,
@@ -56,10 +56,15 @@ from postroom.ports import (
 
 
 class SqlJournal:
-    """The journal. Each method is one transaction; it is kept whole, or raises JournalError and kept nothing."""
+    """The journal. Each method is one transaction; it is kept whole, or raises JournalError and kept nothing.
+
+    Attributes:
+        is_new: Whether opening it made it: there was nothing before.
+    """
 
     def __init__(self, database: Database, lock: Lock | None) -> None:
         self.database = database
+        self.is_new = False
         self._lock = lock
         self._memory = claim.ClaimMemory()
         self._served = action_claim.Served()
@@ -262,6 +267,17 @@ class SqlJournal:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+    @property
+    def is_lost(self) -> bool:
+        """Whether its file was found to be gone: nothing can be recorded any more."""
+        return self.database.gone.is_set()
+
+    async def lost(self) -> JournalGone:
+        """Wait until a transaction finds that its file is gone, and return what that one raised."""
+        await self.database.gone.wait()
+        assert self.database.loss is not None
+        return self.database.loss
+
 
 
 async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
@@ -281,7 +297,7 @@ async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
     journal = SqlJournal(database, lock)
     try:
         run = database.write if exclusive else database.read
-        await run(migrate.check, database.where, upgrade=exclusive)
+        journal.is_new = await run(migrate.check, database.where, upgrade=exclusive)
     except BaseException:
         await journal.close()
         raise
@@ -296,5 +312,8 @@ def _connect(url: URL, *, exclusive: bool) -> tuple[Database, Lock | None]:
         return database, server_lock(database) if exclusive and url.get_backend_name() == "postgresql" else None
     if not exclusive and not file.exists():
         raise JournalError(f"There is no journal at {file}.", remedy="Check `journal`, or start the daemon once.")
-    lock = FileLock(file) if exclusive else None
-    return Database(make_engine(url), threads(url), str(file)), lock
+    if not exclusive:
+        return Database(make_engine(url), threads(url), str(file)), None
+    lock = FileLock(file)
+    engine = make_engine(url)
+    return Database(engine, threads(url), str(file), lock.presence(file)), lock

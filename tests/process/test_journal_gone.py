@@ -1,0 +1,106 @@
+"""A journal that is taken away from under the daemon: it ends and says so, and two never work beside each other."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from support.command import daemon
+from support.daemon import MAILBOX
+
+RULES = f"mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{handle: log}}]}}]\n"
+
+
+@pytest.fixture
+def in_state(configure, tmp_path):
+    """Return a way to write a configuration whose journal is in the directory `state`."""
+    (tmp_path / "state").mkdir()
+
+    def write(text=RULES):
+        path = configure(text)
+        path.write_text(path.read_text().replace("sqlite:///journal.db", "sqlite:///state/journal.db"))
+        return path
+
+    return write
+
+
+async def test_a_journal_that_is_removed_ends_the_daemon_with_74_before_another_mail_is_handled(
+    in_state, deliver, tmp_path
+):
+    async with daemon(in_state()) as running:
+        deliver("before")
+        await running.err.event("round", fresh=1)
+        shutil.rmtree(tmp_path / "state")
+        seen = len(running.err.lines)
+        deliver("after")
+        told = await running.err.event("problem", subject="journal")
+        assert "is gone" in told["what"]
+        assert "new, empty journal" in told["remedy"]
+        assert await running.ended() == 74
+        after = running.err.log[seen:]
+    assert not [each for each in after if each["event"] in {"round", "delivery"}]
+    assert after[-1]["event"] == "problem"
+    assert after[-1]["subject"] == "daemon"
+
+
+@pytest.mark.slow  # a look each 15 seconds
+async def test_an_idle_daemon_notices_within_its_next_look_that_its_journal_is_another_file(in_state, tmp_path):
+    async with daemon(in_state()) as running:
+        journal = tmp_path / "state" / "journal.db"
+        shutil.copy(journal, tmp_path / "copy.db")
+        (tmp_path / "copy.db").replace(journal)
+        told = await running.err.event("problem", subject="journal")
+        assert "another file" in told["what"]
+        assert await running.ended() == 74
+
+
+async def test_a_lock_that_is_removed_ends_the_daemon_and_the_next_start_goes_on_with_the_journal(
+    in_state, deliver, tmp_path
+):
+    config = in_state()
+    async with daemon(config) as running:
+        deliver("first")
+        await running.err.event("round", fresh=1)
+        (tmp_path / "state" / "journal.db.lock").unlink()
+        deliver("unseen")
+        told = await running.err.event("problem", subject="journal")
+        assert "Nothing is lost" in told["remedy"]
+        assert await running.ended() == 74
+    async with daemon(config) as running:
+        assert not [each for each in running.err.log if each["event"] == "journal_new"]
+        await running.err.event("round", fresh=1)
+        deliver("third")
+        await running.err.event("round", fresh=1, after=len(running.err.lines))
+        assert await running.stopped() == 0
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as database:
+        assert database.execute("SELECT count(*) FROM deliveries").fetchone() == (3,)
+
+
+async def test_what_runs_when_the_journal_goes_may_end_and_nothing_that_waits_is_begun(
+    in_state, deliver, gate, tmp_path
+):
+    config = in_state(f"handlers: {{gate: {gate.handler}}}\n" + RULES.replace("log", "gate"))
+    async with daemon(config) as running:
+        deliver("one")
+        attempt = await gate.attempt()
+        shutil.rmtree(tmp_path / "state")
+        deliver("two")
+        await running.err.event("problem", subject="journal")
+        attempt.answer("done")
+        assert await running.ended(limit=4.0) == 74
+    assert gate.waiting == 0
+
+
+async def test_a_start_that_makes_a_new_journal_says_so_once_and_what_becomes_of_older_mail(in_state, tmp_path):
+    config = in_state()
+    async with daemon(config) as running:
+        told = await running.err.event("journal_new")
+        assert told["journal"] == str(tmp_path / "state" / "journal.db")
+        assert "`start`" in told["note"]
+        assert await running.stopped() == 0
+    async with daemon(config) as running:
+        assert await running.stopped() == 0
+        assert "journal_new" not in running.err.text
