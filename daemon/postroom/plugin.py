@@ -146,13 +146,22 @@ class AttachmentSource(Protocol):
 
 
 class State(Protocol):
-    """Key-value pairs that a configured handler keeps across runs and restarts; values are JSON."""
+    """Key-value pairs that a configured handler keeps across runs and restarts; values are JSON.
+
+    Mails are handled at once: what one reads, another may have changed before it is written. `add` counts safely.
+    """
 
     async def get(self, key: str, default: Any = None) -> Any:
         """Return the value stored under `key`."""
 
     async def set(self, key: str, value: Any) -> None:
         """Store `value` under `key`, now."""
+
+    async def add(self, key: str, amount: int = 1) -> int:
+        """Add to the whole number under `key`, at first 0, and return the sum: nobody else gets the same one.
+
+        Raises TypeError when something else is stored there.
+        """
 
 
 class Log(Protocol):

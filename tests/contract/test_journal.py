@@ -1258,6 +1258,21 @@ async def test_a_handlers_state_is_its_own_and_the_last_value_holds(bench: Bench
     assert await bench.journal.state_get("erp", "cursor") == "2"
 
 
+async def test_nobody_gets_the_same_sum_though_many_add_at_once(bench: Bench) -> None:
+    sums = await asyncio.gather(*(bench.journal.state_add("erp", "number", 1) for _ in range(20)))
+    assert sorted(sums) == list(range(1, 21))
+    assert await bench.journal.state_add("erp", "number", 5) == 25
+    assert await bench.journal.state_get("erp", "number") == "25"
+
+
+@pytest.mark.parametrize("other", ['"7"', "true", "1.5", "[]"])
+async def test_nothing_is_added_to_what_is_no_whole_number(bench: Bench, other: str) -> None:
+    await bench.journal.state_set("erp", "number", other)
+    with pytest.raises(TypeError, match="no whole number"):
+        await bench.journal.state_add("erp", "number", 1)
+    assert await bench.journal.state_get("erp", "number") == other
+
+
 # Of what an operator sees and says.
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -41,3 +43,33 @@ def set_state(connection: Connection, handler: str, key: str, value: str) -> Non
         except IntegrityError:  # another transaction of this handler inserted it first
             connection.execute(update(handler_state).where(mine), {"value": value})
     reach("state.written")
+
+
+def add_state(connection: Connection, handler: str, key: str, amount: int) -> int:
+    """See `ports.Journal.state_add`. Where another transaction was first, it is added to what that one left."""
+    while True:
+        before = get_state(connection, handler, key)
+        total = amount + (0 if before is None else _number(key, before))
+        if _replaced(connection, handler, key, before, str(total)):
+            reach("state.written")
+            return total
+
+
+def _number(key: str, value: str) -> int:
+    number = json.loads(value)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"what is stored under {key!r} is no whole number, so nothing can be added to it")
+    return number
+
+
+def _replaced(connection: Connection, handler: str, key: str, before: str | None, value: str) -> bool:
+    """Store `value` in the place of `before`; False when that is not there any more."""
+    if before is not None:
+        mine = (handler_state.c.handler == handler) & (handler_state.c.key == key) & (handler_state.c.value == before)
+        return bool(connection.execute(update(handler_state).where(mine), {"value": value}).rowcount)
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(handler_state), {"handler": handler, "key": key, "value": value})
+    except IntegrityError:
+        return False
+    return True

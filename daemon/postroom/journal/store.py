@@ -230,6 +230,12 @@ class SqlJournal:
         await self.database.write(notes.set_state, handler, key, value)
         reach("state.committed")
 
+    async def state_add(self, handler: str, key: str, amount: int) -> int:
+        """See `ports.Journal.state_add`."""
+        total = await self.database.write(notes.add_state, handler, key, amount)
+        reach("state.committed")
+        return total
+
     async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
         """See `ports.Journal.prune`."""
         pruned = await self.database.write(retention.prune, before, after, limit)
@@ -261,12 +267,6 @@ class SqlJournal:
         """See `ports.Journal.counts`."""
         return await self.database.read(upkeep.counts)
 
-    async def close(self) -> None:
-        """See `ports.Journal.close`."""
-        await self.database.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
     @property
     def is_lost(self) -> bool:
         """Whether its file was found to be gone: nothing can be recorded any more."""
@@ -278,6 +278,12 @@ class SqlJournal:
         assert self.database.loss is not None
         return self.database.loss
 
+    async def close(self) -> None:
+        """See `ports.Journal.close`."""
+        await self.database.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:

@@ -36,6 +36,10 @@ class HandlerState:
         """Store `value` under `key`, now."""
         await self._journal.state_set(self._handler, key, json.dumps(value))
 
+    async def add(self, key: str, amount: int = 1) -> int:
+        """Add to the whole number under `key`, and return the sum; raises TypeError when there is something else."""
+        return await self._journal.state_add(self._handler, key, amount)
+
 
 _OVER = Streams(nullcontext, is_over=True)
 """What an attempt that has ended lends: nothing."""

@@ -160,6 +160,9 @@ class Journal(Protocol):
     async def state_set(self, handler: str, key: str, value: str) -> None:
         """Store a handler's JSON text."""
 
+    async def state_add(self, handler: str, key: str, amount: int) -> int:
+        """Add to a handler's whole number, at first 0, in one step; raises TypeError when something else is there."""
+
     async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
         """Look at the next `limit` ids after `after`; drop the details of what was seen and settled before `before`.
 

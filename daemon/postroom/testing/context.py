@@ -62,6 +62,14 @@ class MemoryState:
         """Store `value` under `key`; raises TypeError when JSON cannot say it."""
         self.values[key] = json.dumps(value)
 
+    async def add(self, key: str, amount: int = 1) -> int:
+        """Add to the whole number under `key`, and return the sum; raises TypeError when there is something else."""
+        before = await self.get(key, 0)
+        if isinstance(before, bool) or not isinstance(before, int):
+            raise TypeError(f"what is stored under {key!r} is no whole number, so nothing can be added to it")
+        await self.set(key, before + amount)
+        return before + amount
+
 
 @dataclass(kw_only=True)
 class FakeContext:

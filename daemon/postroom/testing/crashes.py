@@ -117,6 +117,12 @@ class _CrashingState:
         await self._state.set(key, value)
         await self._reach(f"state.set({key!r}), stored")
 
+    async def add(self, key: str, amount: int = 1) -> int:
+        await self._reach(f"state.add({key!r}), not stored yet")
+        total = await self._state.add(key, amount)
+        await self._reach(f"state.add({key!r}), stored")
+        return total
+
 
 class _CrashingSource:
     def __init__(self, file: Attachment, reach: Callable[[str], Any]) -> None:

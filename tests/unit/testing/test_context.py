@@ -55,6 +55,9 @@ async def test_state_keeps_json_and_nothing_else():
     await context.state.set("seen", [1, "two"])
     assert await context.state.get("seen") == [1, "two"]
     assert await context.state.get("other", 7) == 7
+    assert [await context.state.add("count"), await context.state.add("count", 5)] == [1, 6]
+    with pytest.raises(TypeError, match="no whole number"):
+        await context.state.add("seen")
     with pytest.raises(TypeError):
         await context.state.set("bad", object())
 

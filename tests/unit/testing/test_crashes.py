@@ -102,6 +102,7 @@ class Reading(Handler[Nothing]):
             pass
         await context.state.get("k")
         await context.state.set("k", 1)
+        await context.state.add("k")
         await context.once("e")
 
 
@@ -147,7 +148,7 @@ async def test_the_repeat_has_a_higher_attempt_and_the_same_key():
 async def test_every_call_of_the_context_is_a_point():
     files = [make_attachment("a.pdf", b"abc")]
     points = await repeat_at_every_crash(Reading, begin, mailed, attachments=files)
-    for call in ("body", "headers", "attachments", "content of", "mime", "state.get", "state.set", "once"):
+    for call in ("body", "headers", "attachments", "content of", "mime", "state.get", "state.set", "state.add", "once"):
         assert any(point.startswith(call) for point in points), call
 
 
