@@ -93,9 +93,18 @@ async def _retry_dead(views: JournalViews, handler: str, mailbox: str, now: date
 
 @deliveries.command(short_help="Give deliveries up.")
 @config_option
-@click.argument("ids", metavar="ID...", nargs=-1, type=int, required=True)
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
+@click.option("--all-waiting", is_flag=True, help="Every delivery that waits for --handler.")
+@handler_option
+@mailbox_option
 @click.option("--reason", required=True, help="Why; kept in the journal.")
-def discard(path: Path, ids: tuple[int, ...], reason: str) -> None:
+def discard(*, path: Path, ids: tuple[int, ...], all_waiting: bool, handler: str, mailbox: str, reason: str) -> None:
     """Give deliveries up: they are never run again, unless `retry` says so."""
-    count = run_async(with_views(path, lambda views: views.discard(ids, reason, datetime.now(UTC))))
+    if bool(ids) == all_waiting or all_waiting != bool(handler):
+        raise click.UsageError("Name deliveries by their ids, or say --all-waiting --handler NAME.")
+    now = datetime.now(UTC)
+    if ids:
+        count = run_async(with_views(path, lambda views: views.discard(ids, reason, now)))
+    else:
+        count = run_async(with_views(path, lambda views: views.discard_waiting(handler, mailbox, reason, now)))
     click.echo(f"{counted(count, 'delivery is', 'deliveries are')} discarded.")

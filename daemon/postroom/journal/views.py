@@ -98,3 +98,12 @@ class JournalViews:
             PostroomError: One is missing or in another state; nothing was changed then.
         """
         return await self._database.write(operate.discard, ids, reason, at)
+
+    async def discard_waiting(self, handler: str, mailbox: str, reason: str, at: datetime) -> int:
+        """Give up all deliveries that wait for a handler (in that mailbox, unless empty); returns how many."""
+        conditions = queries.filters(DeliveryState.READY, handler, mailbox)
+
+        def work(connection: Connection) -> int:
+            return operate.discard(connection, operate.select_ids(connection, *conditions), reason, at)
+
+        return await self._database.write(work)

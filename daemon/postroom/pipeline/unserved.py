@@ -38,6 +38,6 @@ def _unserved(handler: str, count: int) -> HandlerError:
     waiting = "1 delivery waits" if count == 1 else f"{count} deliveries wait"
     return HandlerError(
         f"{waiting} for the handler {handler}, which the configuration does not have.",
-        remedy=f"Put it back under `handlers`, and they are made; or give them up: `postroom deliveries list --handler "
-        f"{handler}` shows them, `postroom deliveries discard` ends them.",
+        remedy="Put it back under `handlers`, and they are made; or give them up: `postroom deliveries discard "
+        f"--all-waiting --handler {handler} --reason ...`.",
     )

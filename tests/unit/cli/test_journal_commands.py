@@ -179,6 +179,24 @@ def test_a_mail_with_dead_mail_actions_is_among_the_dead_until_they_are_discarde
     assert "moved by hand" in dead(["messages", "show", "AAMk2"])
 
 
+def test_all_that_waits_for_a_handler_is_given_up_at_once_and_for_no_other(config, capsys):
+    assert run(["deliveries", "retry", "1", "-c", config]) == 0
+    for handler in ("nobody", "log", "log"):
+        words = ["--all-waiting", "--handler", handler, "--reason", "it is gone"]
+        assert run(["deliveries", "discard", *words, "-c", config]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "0 deliveries are discarded.",
+        "1 delivery is discarded.",
+        "0 deliveries are discarded.",
+    ]
+
+
+@pytest.mark.parametrize("words", [[], ["1", "--all-waiting"], ["--all-waiting"], ["1", "--handler", "log"]])
+def test_what_is_to_be_given_up_is_said_plainly(config, capsys, words):
+    assert run(["deliveries", "discard", *words, "--reason", "a test", "-c", config]) == 2
+    assert "--all-waiting --handler NAME" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["retry"], ["discard", "--reason", "a test"]])
 def test_an_id_that_no_delivery_can_have_is_refused_in_words(config, capsys, command):
     assert run(["deliveries", *command, "99999999999999999999", "-c", config]) == 1
