@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.text import Text
-
 from postroom.errors import AuthError, ConfigError, ExitCode, PostroomError
 from postroom.observe.log import compact
 from postroom.observe.redact import escape
@@ -39,5 +36,8 @@ def show_defect(error: Exception) -> None:
 
 def _say(label: str, text: str, label_style: str = "", *, style: str = "") -> None:
     """Print a line; what a stranger wrote neither steers the terminal nor is read as markup."""
+    from rich.console import Console  # noqa: PLC0415 - a daemon that never speaks to a terminal does without it
+    from rich.text import Text  # noqa: PLC0415 - same
+
     line = Text(label, style=label_style) + Text(escape(text), style=style)
     Console(stderr=True, highlight=False, soft_wrap=True).print(line)
