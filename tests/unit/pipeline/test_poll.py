@@ -967,6 +967,25 @@ async def test_whoever_fails_beside_a_message_that_is_set_aside_is_set_aside_and
     assert (said["count"], said["messages"], said["error"]) == (4, [each.id for each in broken], "Down.")
 
 
+@pytest.mark.parametrize("count", [1, 20])
+async def test_however_many_mails_of_a_page_cannot_be_read_they_keep_it_back_for_as_many_rounds_as_one(
+    hasty, mail, journal, clock, count
+):
+    broken, later = [mail_at(number) for number in range(count)], mail_at(99, subject="Invoice")
+    mail.script(None, page(*broken, delta_link="D1"))
+    mail.script("D1", page(later, delta_link="D2"))
+    for each in broken:
+        mail.detail[each.id].append(Unavailable("Down.", status=500))
+    poller = hasty(Rule("invoice", TextIs("subject", (Pattern.parse("Invoice"),)), ("erp",), stop=True), SPAM)
+    for _ in range(PATIENCE - 1):
+        with pytest.raises(Unavailable):
+            await poller.round()
+    await poller.round()
+    await poller.round()
+
+    assert await states(journal, clock) == ([*[ROUTING] * count, "erp"], 0)
+
+
 async def test_rounds_count_in_a_row_alone_before_anything_is_set_aside(hasty, mail, journal, clock):
     message, later = mail_at(0), mail_at(1)
     mail.script(None, page(message, delta_link="D1"))
