@@ -25,6 +25,7 @@ _SHORT: Final = 1_000
 """Characters of recorded mail actions that are worth keeping decoded."""
 
 _encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 _decode_plain = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
@@ -53,13 +54,15 @@ def clean(text: str, longest: int = LONGEST_ERROR) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def encode_message(message: Message) -> tuple[bytes, Message]:
+def encode_message(message: Message, room: bytearray) -> tuple[bytes, Message]:
     """Return the snapshot as JSON, and the message as it will be read from it.
 
-    Lone surrogates, which a stranger can send, become question marks.
+    Lone surrogates, which a stranger can send, become question marks. `room` is to write in: with the same for many
+    messages there is enough after the first.
     """
     try:
-        return _encode(message), message
+        _encode_into(message, room)
+        return bytes(room), message
     except UnicodeEncodeError:
         snapshot = _encode(_without_surrogates(msgspec.to_builtins(message)))
         return snapshot, decode_message(snapshot)

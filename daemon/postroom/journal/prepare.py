@@ -1,12 +1,12 @@
 """The messages of a page as they are going to be stored.
 
-They are prepared before the database's thread is asked: who made them has them at hand, the other thread would have to
-fetch every part of them from another processor's cache.
+They are prepared before the database's thread is asked, and as soon as they are there: who made them has them at hand,
+while later, or in the other thread, every part of them has to be fetched from memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -62,14 +62,23 @@ def prepare(messages: Sequence[NewMessage], at: datetime) -> dict[str, PreparedM
     distinct = {id(new.rules): new.rules for new in messages}  # most messages of a page share theirs
     texts = {key: encode_rules(handlers_named(rules)) for key, rules in distinct.items()}
     seen = micros(at)
-    return {new.message.id: _prepare(new, seen, texts[id(new.rules)]) for new in messages}
+    room = bytearray()
+    return {new.message.id: _prepare(new, seen, texts[id(new.rules)], room) for new in messages}
 
 
-def _prepare(new: NewMessage, seen: int, rules: str) -> PreparedMessage:
+def together(pages: Iterable[Mapping[str, PreparedMessage]]) -> dict[str, PreparedMessage]:
+    """Return what several pages brought; of an id that comes twice the last one counts."""
+    prepared: dict[str, PreparedMessage] = {}
+    for page in pages:
+        prepared.update(page)
+    return prepared
+
+
+def _prepare(new: NewMessage, seen: int, rules: str, room: bytearray) -> PreparedMessage:
     message, matched, dispatch, failure = new
     snapshot, label = None, _cleaned
     if dispatch:
-        snapshot, message = encode_message(message)
+        snapshot, message = encode_message(message, room)
         label = _encodable
     row = (
         new.message.id,

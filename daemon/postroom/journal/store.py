@@ -32,7 +32,7 @@ from postroom.journal import (
 from postroom.journal.database import Database
 from postroom.journal.engine import database_file, make_engine, parse, size_of, threads
 from postroom.journal.lock import FileLock, Lock, server_lock
-from postroom.journal.prepare import prepare
+from postroom.journal.prepare import prepare, together
 from postroom.model import Delivery, Settlement
 from postroom.ports import (
     ActionResult,
@@ -43,8 +43,10 @@ from postroom.ports import (
     Forgettable,
     HeldHandler,
     MailboxLimit,
+    NewMessage,
     PageCommit,
     PageResult,
+    PreparedPage,
     Pruned,
     Refusal,
     SendPlan,
@@ -95,9 +97,14 @@ class SqlJournal:
         """See `ports.Journal.known`."""
         return await self.database.read(pages.known, folder, ids)
 
+    async def prepare(self, messages: Sequence[NewMessage], at: datetime) -> PreparedPage:
+        """See `ports.Journal.prepare`."""
+        return prepare(messages, at)
+
     async def commit_page(self, page: PageCommit) -> PageResult:
         """See `ports.Journal.commit_page`."""
-        result = await self.database.write(pages.commit_page, page, prepare(page.messages, page.at))
+        prepared = together(page.prepared) if page.prepared else prepare(page.messages, page.at)
+        result = await self.database.write(pages.commit_page, page, prepared)
         reach("page.committed")
         return result
 

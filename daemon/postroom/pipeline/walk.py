@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from postroom.errors import Unavailable
@@ -25,6 +25,7 @@ from postroom.ports import (
     Page,
     PageCommit,
     PageResult,
+    PreparedPage,
     Report,
     WatchedFolder,
 )
@@ -65,6 +66,16 @@ class RoundResult:
             known=self.known + page.known,
             deliveries=self.deliveries + page.deliveries,
         )
+
+
+@dataclass(slots=True)
+class _Group:
+    """Pages in hand, to be stored together: how many, with how many entries, and what came of these."""
+
+    pages: int = 0
+    entries: int = 0
+    messages: list[NewMessage] = field(default_factory=list)
+    prepared: list[PreparedPage] = field(default_factory=list)
 
 
 class Walk:
@@ -113,17 +124,17 @@ class Walk:
         enough, self._enough = self._enough, 1
         start = at = self.folder.link
         seen, astray = {hash(at)}, 0
-        group: list[Page] = []
+        group = _Group()
         page = await self._fetch(folder_id, at)
         reach("page.fetched")
         while True:
             following, link = self._after(start, at, page, began)
-            group.append(page)
             astray = astray + 1 if hash(following) in seen else 0
             async with self._fetching(folder_id, following) as ahead:
+                await self._examine(page, group)
                 if ahead is None or astray or not await self._has_company(group, ahead, enough):
                     stored = await self._store(folder_id, group, link, last=following is None)
-                    result, group = result.plus(stored, len(group)), []
+                    result, group = result.plus(stored, group.pages), _Group()
                     if ahead is None or self.finishing:
                         self._enough = ENOUGH
                         return result
@@ -194,9 +205,18 @@ class Walk:
             position = listing.read(at, folder.floor)
             return await self._mail.listing_page(folder.name, folder_id, position.link, self._page_size, position.since)
 
-    async def _has_company(self, group: Sequence[Page], ahead: asyncio.Task[Page], enough: int) -> bool:
+    async def _examine(self, page: Page, group: _Group) -> None:
+        """Add a page to those in hand. All that is done with its mails is done now: later they have left the cache."""
+        messages = await self._examiner.examine(self.folder, page.entries)
+        reach("page.examined")
+        group.pages, group.entries = group.pages + 1, group.entries + len(page.entries)
+        if messages:
+            group.messages += messages
+            group.prepared.append(await self._journal.prepare(messages, self._clock.now()))
+
+    async def _has_company(self, group: _Group, ahead: asyncio.Task[Page], enough: int) -> bool:
         """Say whether the next page is there already, or in a moment, to be stored together with those in hand."""
-        if self.finishing or sum(len(page.entries) for page in group) >= enough:
+        if self.finishing or group.entries >= enough:
             return False
         await asyncio.wait({ahead}, timeout=COMPANY)
         return ahead.done() and not ahead.cancelled() and ahead.exception() is None and self._goes_on(ahead.result())
@@ -205,18 +225,16 @@ class Walk:
         """Say whether a page has what it must have, so that it keeps nothing from being stored that came before it."""
         return self.folder.mode == "listing" or (page.next_link or page.delta_link) is not None
 
-    async def _store(self, folder_id: str, pages: Sequence[Page], link: str | None, *, last: bool) -> PageResult:
+    async def _store(self, folder_id: str, group: _Group, link: str | None, *, last: bool) -> PageResult:
         """Commit pages with the link that follows them; what changes nothing is not written."""
         after = replace(self.folder, link=link, walk="round" if last else self.folder.walk, graph_id=folder_id)
         if after.floor is not None and after.floor > (now := self._clock.now()):
             after = replace(after, floor=now)  # the clock was ahead when the folder was first watched
-        messages = await self._examiner.examine(self.folder, [entry for page in pages for entry in page.entries])
-        reach("page.examined")
-        if not messages and after == self.folder and not self.unsaved:
+        if not group.messages and after == self.folder and not self.unsaved:
             return PageResult()
         commit = PageCommit(
             after.key,
-            messages,
+            group.messages,
             link,
             after.walk,
             self._clock.now(),
@@ -224,6 +242,7 @@ class Walk:
             after.floor,
             graph_id=folder_id,
             conclude=self._conclude,
+            prepared=group.prepared,
         )
         result = await self._committed(commit)
         self.folder = after

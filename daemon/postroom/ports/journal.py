@@ -17,8 +17,10 @@ from postroom.ports.work import (
     Forgettable,
     HeldHandler,
     MailboxLimit,
+    NewMessage,
     PageCommit,
     PageResult,
+    PreparedPage,
     Pruned,
     WatchedFolder,
 )
@@ -49,6 +51,9 @@ class Journal(Protocol):
 
     async def known(self, folder: int, ids: Sequence[str]) -> frozenset[str]:
         """Return those ids that the mailbox of `folder` already has, last seen in this very folder."""
+
+    async def prepare(self, messages: Sequence[NewMessage], at: datetime) -> PreparedPage:
+        """Do what can be done with messages before they are stored, at once: `commit_page` takes what comes of it."""
 
     async def commit_page(self, page: PageCommit) -> PageResult:
         """Store a page: what is new with its deliveries, and the link, or nothing at all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from postroom.model import Delivery, DeliveryState, MailAction, Message
 
@@ -65,6 +65,10 @@ class NewMessage(NamedTuple):
     failure: str = ""
 
 
+PreparedPage = Mapping[str, Any]
+"""What `Journal.prepare` has made of messages; nobody else looks into it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageCommit:
     """One page with the link that follows it, stored in one transaction.
@@ -75,6 +79,7 @@ class PageCommit:
         advance: False for messages that a round has missed: they are taken in, and the folder stays as it is.
         again: Those known in this very folder are routed once more as well, as if they had moved here: `UNROUTED` ones.
         conclude: Asked about messages that moved here and whose handlers had them before; without, nothing follows.
+        prepared: The messages prepared, page by page; without, they are prepared now.
     """
 
     folder: int
@@ -89,6 +94,7 @@ class PageCommit:
     advance: bool = True
     again: bool = False
     conclude: Conclude | None = None
+    prepared: Sequence[PreparedPage] = ()
 
 
 @dataclass(frozen=True, slots=True)
