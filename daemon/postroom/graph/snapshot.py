@@ -27,7 +27,8 @@ def message(wire: WireMessage, mailbox: str, folder: str) -> Message | None:
     if wire.received_at is None or not wire.id:
         return None
     wire.mailbox, wire.folder = mailbox, folder
-    wire.received_at, wire.sent_at = _utc(wire.received_at), wire.sent_at and _utc(wire.sent_at)
+    if wire.received_at.tzinfo is None or (wire.sent_at is not None and wire.sent_at.tzinfo is None):
+        wire.received_at, wire.sent_at = _utc(wire.received_at), wire.sent_at and _utc(wire.sent_at)
     if wire.importance and not wire.categories:
         try:
             return convert(wire, Message, from_attributes=True)

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, literal_column, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.journal.claim import is_waiting
 from postroom.journal.codec import clean, micros
@@ -24,20 +25,20 @@ _HAD: Final = PreparedIn(
         deliveries.c.message_id.in_(items)
     )
 )
-_DELIVERY: Final = (
-    "id",
-    "message_id",
-    "mailbox_id",
-    "handler",
-    "rule",
-    "state",
-    "due_at",
-    "attempt",
-    "started_at",
-    "settled_at",
-    "error",
-)
-_ADD: Final = Prepared(insert(deliveries).values({name: bindparam(name) for name in _DELIVERY}), *_DELIVERY)
+_ROW: Final = ("id", "message_id", "mailbox_id", "handler", "rule", "due_at")
+
+
+def _insert(more: tuple[str, ...] = (), **literals: str) -> Prepared:
+    """Return an INSERT of `_ROW` and more values; what is the same for all is not handed over row by row."""
+    names = (*_ROW, *more)
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in names}
+    values.update({name: literal_column(text) for name, text in literals.items()})
+    return Prepared(insert(deliveries).values(values), *names)
+
+
+_ADD_READY: Final = _insert(state="'ready'")
+_ADD_RUNNING: Final = _insert(("started_at",), state="'running'", attempt="1")
+_ADD_DEAD: Final = _insert(("settled_at", "error"), state="'dead'")
 _IDS: Final = Ids(deliveries)
 
 
@@ -72,19 +73,22 @@ def deliver(
     now = micros(at)
     free = {name: count for name, count in room.items() if not is_waiting(connection, name, now)}
     wanted = list(_wanted(routed))
-    rows: list[Values] = []
+    ready, running, dead = list[Values](), list[Values](), list[Values]()
     claimed: list[Delivery] = []
     for key, (each, handler, rule) in zip(_IDS.take(connection, len(wanted)), wanted, strict=True):
-        start: Values = ("ready", now, 0, None, None, "")
+        row = (key, each.id, mailbox, handler, rule, now)
         if each.failure:
-            start = ("dead", now, 0, None, now, clean(each.failure))
+            dead.append((*row, now, clean(each.failure)))
         elif free.get(handler, 0) > 0:
             free[handler] -= 1
             claimed.append(Delivery(key, each.id, each.message, handler, rule, 1))
-            start = ("running", now, 1, now, None, "")
-        rows.append((key, each.id, mailbox, handler, rule, *start))
-    _ADD.insert(connection, rows)
-    return len(rows), claimed
+            running.append((*row, now))
+        else:
+            ready.append(row)
+    _ADD_READY.insert(connection, ready)
+    _ADD_RUNNING.insert(connection, running)
+    _ADD_DEAD.insert(connection, dead)
+    return len(wanted), claimed
 
 
 def _wanted(routed: Iterable[Routed]) -> Iterator[tuple[Routed, str, str]]:

@@ -58,6 +58,8 @@ class Prepared:
 
     def insert(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run an INSERT with several rows at a time: the driver lets go of the interpreter at each run."""
+        if not rows:
+            return
         head, word, row = self._text(connection.dialect).partition("VALUES ")
         with closing(connection.connection.cursor()) as cursor:
             for start in range(0, len(rows), ROWS_AT_ONCE):
