@@ -182,7 +182,7 @@ def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Itera
             bury(connection, key, attempt, str(error), now)
             continue
         waits_until = _beside(connection, key, message, wanted) if _deletes(wanted) else None
-        yield ActionTask(key, address, graph_id, origin, todo, attempt, waits_until)
+        yield ActionTask(key, address, graph_id, origin, todo, attempt, message, waits_until)
 
 
 def _beside(connection: Connection, key: int, message: int, wanted: str) -> datetime | None:

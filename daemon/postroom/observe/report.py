@@ -302,9 +302,10 @@ def _with_remedy(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_way_out(fields: dict[str, Any]) -> dict[str, Any]:
-    key = fields.get("graph_id", "")
+    number = fields.get("message", "")
     return fields | {
-        "remedy": f"Mend the cause, then `postroom messages retry-actions {key}`; or give it up: `discard-actions`."
+        "remedy": f"Mend the cause, then `postroom messages retry-actions {number}`; where there is nothing to mend, "
+        f"`postroom messages discard-actions {number}`, and leave such mail out of the rule."
     }
 
 

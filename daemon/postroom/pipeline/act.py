@@ -134,6 +134,7 @@ class Actor:
         self._report.event(
             "action",
             mailbox=task.mailbox,
+            message=task.number,
             graph_id=task.message_id,
             origin=task.origin,
             attempt=task.attempt,

@@ -47,6 +47,8 @@ def _fault_of_actions(actions: object) -> str:
                 return f"a Done that asks for {fault}"
         elif not _is_sound(action):
             return f"a Done with {action!r:.80} among its actions, which is none"
+    if sum(isinstance(action, MoveTo | Delete) for action in actions) > 1:
+        return "a Done that moves or deletes its mail more than once"
     return ""
 
 

@@ -195,10 +195,11 @@ class Posting:
         self.report.event("not_sent", **self._own(), reason=why)
         return NotSentError(why)
 
-    def _own(self) -> dict[str, str]:
+    def _own(self) -> dict[str, str | int]:
         """Return what an event says of the mail; never whom it was for, nor what it says."""
         task = self.task
-        return {"mailbox": task.mailbox, "graph_id": task.message_id, "origin": task.origin, "kind": self._name}
+        labels: dict[str, str | int] = {"mailbox": task.mailbox, "message": task.number, "graph_id": task.message_id}
+        return {**labels, "origin": task.origin, "kind": self._name}
 
     @property
     def _name(self) -> str:

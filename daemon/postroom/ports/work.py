@@ -186,6 +186,7 @@ class ActionTask:
     """Recorded mail actions of one origin, claimed for their `attempt`-th try.
 
     Attributes:
+        message_id: Graph's id of the message; `number` is the journal's.
         waits_until: Of those that delete the message: when what else is to be done with it is due, if anything is.
     """
 
@@ -195,6 +196,7 @@ class ActionTask:
     origin: str
     actions: tuple[MailAction, ...]
     attempt: int
+    number: int = 0
     waits_until: datetime | None = None
 
 

@@ -124,11 +124,11 @@ def test_the_line_of_a_dead_letter_says_what_to_do_about_it(desk, lines):
 
 
 def test_the_line_of_dead_mail_actions_says_what_to_do_about_them(desk, lines):
-    action = {"mailbox": "a@b.example", "graph_id": "AAk", "origin": "rule r then"}
+    action = {"mailbox": "a@b.example", "message": 25, "graph_id": "AAk", "origin": "rule r then"}
     desk.report.event("action", state="ready", error="HTTP 503", **action)
     desk.report.event("action", state="dead", error="no such folder", **action)
     assert "remedy" not in lines()[0]
-    assert "`postroom messages retry-actions AAk`" in lines()[1]["remedy"]
+    assert "`postroom messages retry-actions 25`" in lines()[1]["remedy"]
 
 
 def test_done_work_is_summed_up_each_minute_and_at_the_end(desk, lines):

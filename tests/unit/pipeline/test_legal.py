@@ -29,8 +29,9 @@ from postroom.pipeline.legal import fault_of
     [
         None,
         Done(),
-        Done("note", (MarkRead(), MoveTo("A"), Categorise(("x",)), Flag(), Flag("complete"), Delete())),
+        Done("note", (MarkRead(), MoveTo("A"), Categorise(("x",)), Flag(), Flag("complete"))),
         Done(actions=[MoveTo("A")]),
+        Done(actions=[Delete()]),
         Done(actions=(Reply("x"), Forward(("a@b.example",)), Send(["a@b.example"], "s", "t"))),
         Skip(),
         Retry(),
@@ -47,6 +48,8 @@ def test_an_outcome_that_is_well_formed_has_no_fault(answer):
     ("answer", "fault"),
     [
         (Done(actions=(Reply(""),)), "a Done that asks for a Reply without a text"),
+        (Done(actions=(MoveTo("A"), Delete())), "a Done that moves or deletes its mail more than once"),
+        (Done(actions=(MoveTo("A"), MoveTo("B"))), "a Done that moves or deletes its mail more than once"),
         (Done(actions=(Forward(("nobody",)),)), "a Done that asks for a recipient that is no mail address: 'nobody'"),
         ("done", "a str; it must return"),
         (True, "a bool; it must return"),
