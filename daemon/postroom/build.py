@@ -25,6 +25,7 @@ from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.routing import routing
 from postroom.ports import ROUTING, Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
+from postroom.threads import on_behalf_of
 
 NOW_MARGIN = timedelta(minutes=1)
 """How far `start: now` reaches back: receivedDateTime has whole seconds, of another clock, from before delivery."""
@@ -137,8 +138,10 @@ async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Re
     try:
         for name, each in configured.items():
             handler = each.cls(each.options)
-            opened[name] = OpenHandler(name, handler, each.retry, each.timeout, each.concurrency, each.breaker)
-            await at_most(OPEN_LIMIT, handler.open())
+            present = opened[name] = OpenHandler(
+                name, handler, each.retry, each.timeout, each.concurrency, each.breaker
+            )
+            await at_most(OPEN_LIMIT, on_behalf_of(present, handler.open()))
     except BaseException as error:
         await _close_handlers(opened, report)
         if isinstance(error, PostroomError | asyncio.CancelledError):
@@ -156,9 +159,10 @@ async def _close_handlers(handlers: Mapping[str, OpenHandler], report: Report) -
 
     async def close(each: OpenHandler) -> None:
         try:
-            await at_most(OPEN_LIMIT, each.handler.close())
+            await at_most(OPEN_LIMIT, on_behalf_of(each, each.handler.close()))
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the others must be closed too
             report.event("close_failed", handler=each.name, error=_words(error))
+        each.dismiss()
 
     await asyncio.gather(*(close(each) for each in handlers.values()))
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from postroom.config import Config
 from postroom.errors import ConfigError, PostroomError
 from postroom.observe.log import compact
 from postroom.pipeline.limits import at_most
+from postroom.threads import in_thread
 
 LOAD_LIMIT = 60.0
 """Seconds that reading the configuration may take at a reload."""
 
 
 async def read_config(load: Callable[[], Config]) -> Config:
-    """Read a configuration in a thread; raises PostroomError when that takes too long."""
+    """Read a configuration in a thread of its own; raises PostroomError when that takes too long."""
     try:
-        return await at_most(LOAD_LIMIT, asyncio.to_thread(load))
+        return await at_most(LOAD_LIMIT, in_thread(load))
     except TimeoutError as error:
         raise PostroomError(
             f"The configuration could not be read within {LOAD_LIMIT:.0f} s.",

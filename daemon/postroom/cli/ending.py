@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from postroom.errors import ExitCode
+from postroom.threads import SharedOut
 
 LAST_MOMENT = 1.0
 """Seconds that left-over tasks, and then threads, are given to end once everything is put away."""
 
 
-def own_threads() -> ThreadPoolExecutor:
+def own_threads() -> SharedOut:
     """Give the running loop threads for `asyncio.to_thread` that `leave` can see the end of, and return them."""
-    threads = ThreadPoolExecutor(thread_name_prefix="work")
+    threads = SharedOut(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)
     return threads
 

@@ -20,10 +20,10 @@ def run_to_its_end(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         task = loop.create_task(main)
-        while True:
+        while not task.done():
             try:
-                return loop.run_until_complete(task)
-            except BaseException as error:
-                if task.done():
-                    raise
-                loop.call_exception_handler({"message": "exit_ignored", "exception": error})
+                loop.run_until_complete(task)
+            except BaseException as error:  # noqa: BLE001 - what is not logged is what `main` raised: see below
+                if not task.done():
+                    loop.call_exception_handler({"message": "exit_ignored", "exception": error})
+        return task.result()

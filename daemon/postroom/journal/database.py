@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from postroom.errors import JournalError, JournalGone
 from postroom.journal.engine import READING, sync
 from postroom.journal.faults import translate
+from postroom.threads import in_thread
 
 CLOSE_SECONDS = 30.0
 """How long a stop waits for transactions under way; each waits for a lock for 10 seconds at most."""
@@ -106,7 +107,7 @@ class Database:
         self._closed = True
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await asyncio.to_thread(self._close)
+                await in_thread(self._close)  # of its own: handlers may have all others
         except TimeoutError as error:
             raise JournalError(
                 f"The journal {self.where} could not be closed within {CLOSE_SECONDS:.0f} s: its disk does not answer.",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from postroom.model import Delivery, Outcome, Reject, Retry
 from postroom.pipeline.context import AttemptContext
@@ -27,6 +32,7 @@ class Attempt:
         started: When it began to run (monotonic seconds); while it waits to be alone, since when.
         ended: When its settlement was left.
         is_refused: Its outcome was found without running the handler.
+        calls: What it calls in threads and has not come back, if it has called anything.
     """
 
     desk: Desk
@@ -41,6 +47,7 @@ class Attempt:
     has_ended: bool = False
     given_up: bool = False
     context: AttemptContext | None = None
+    calls: set[Future[Any]] | None = None
 
     @property
     def left(self) -> int:
@@ -55,6 +62,43 @@ class Attempt:
     def is_overdue(self, now: float) -> bool:
         """Say whether it is not waited for any longer."""
         return self.has_begun and not self.is_settled and now >= self.started + self.handler.timeout + GRACE
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a call made in a thread of the handler's, and remember it until it comes back."""
+        if self.calls is None:
+            self.calls = set()
+        call = self.handler.submit(function, *args, **kwargs)
+        self.calls.add(call)
+        call.add_done_callback(self.calls.discard)
+        return call
+
+    def leave_calls(self, ended: Callable[[], None]) -> None:
+        """Let what is called and cannot be stopped keep the attempt's place; `ended` is called when all has come back.
+
+        It would go on behind the back of the next attempt, and each attempt would take one more thread for good.
+        """
+        left = [call for call in list(self.calls or ()) if call.running()]
+        handler, crew = self.handler, self.handler.crew
+        if not left or crew is None:
+            return
+        loop, under_way = asyncio.get_running_loop(), len(left)
+
+        def came_back() -> None:
+            nonlocal under_way
+            crew.leave_behind(-1)
+            under_way -= 1
+            if not under_way:
+                handler.strand(self.delivery.id, -1)
+                ended()
+
+        def told(_: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(came_back)
+
+        crew.leave_behind(len(left))
+        handler.strand(self.delivery.id, 1)
+        for call in left:
+            call.add_done_callback(told)
 
     def refusal(self) -> Outcome | None:
         """Say why the handler is not run at all, if it is not."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from postroom.outgoing import SendingLimits
 from postroom.plugin import Handler
 from postroom.ports import ROUTING, Mail
 from postroom.rule import Rule
+from postroom.threads import Crew
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class OpenHandler:
         breaker: When its deliveries are held; None for never.
         stuck: Delivery -> attempts of it given up that run on because they cannot be stopped: they keep their places.
         threaded: Its `handle` is a plain method and runs in a thread.
+        crew: The threads of what it calls by `asyncio.to_thread`, once it does.
     """
 
     name: str
@@ -36,6 +39,7 @@ class OpenHandler:
     breaker: BreakerPolicy | None = None
     stuck: Counter[int] = field(default_factory=Counter)
     threaded: bool = field(init=False)
+    crew: Crew | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.threaded = not inspect.iscoroutinefunction(self.handler.handle)
@@ -50,6 +54,17 @@ class OpenHandler:
         self.stuck[delivery] += change
         if not self.stuck[delivery]:
             del self.stuck[delivery]
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a call made in a thread of this handler's."""
+        if self.crew is None:
+            self.crew = Crew(self.name)
+        return self.crew.submit(function, *args, **kwargs)
+
+    def dismiss(self) -> None:
+        """Let its threads go, once it is closed; those that hang cannot be stopped, and are left."""
+        if self.crew is not None:
+            self.crew.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from postroom.pipeline.legal import fault_of
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.patience import Patience
 from postroom.pipeline.settle import DONE, back_off
-from postroom.pipeline.threads import in_thread
 from postroom.plugin import Context
+from postroom.threads import in_thread
 
 GONE_AFTER = 3
 """Attempts after which a message that Graph does not find is taken for gone: fresh mail has been seen to answer 404."""
