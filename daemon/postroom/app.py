@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from postroom import freshness
+from postroom import freshness, whereabouts
 from postroom.build import Generation, build, pollers, put_away
 from postroom.chores import Chores
 from postroom.config import Config
@@ -232,6 +232,8 @@ class App:
                 f"The console cannot listen on {listen.host}:{listen.port}: {error.strerror or error}.",
                 remedy="Change `console.listen`, or stop what listens there.",
             ) from error
+        whereabouts.note(self.config.journal, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        self._stack.callback(whereabouts.forget, self.config.journal)
         self.report.event("console", listen=f"{host}:{port}")
 
     async def _tick(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import signal
 import socket
 import time
 
@@ -112,3 +114,40 @@ async def test_health_tells_how_the_daemon_is(config, tenant):
         assert scripts.json["problems"][0]["id"] == problem["id"]
         assert problem["id"] in people.out
         assert await running.stopped() == 0
+
+
+async def test_health_finds_a_console_whose_port_the_system_chose_and_one_that_the_file_does_not_name_any_more(
+    config, tmp_path
+):
+    text = config.read_text()
+    config.write_text(re.sub(r"127\.0\.0\.1:\d+'", "127.0.0.1:0'", text))
+    async with daemon(config) as running:
+        assert (await invoke("health", "-c", config)).out.startswith("ok (running)")
+        config.write_text(text)
+        running.tell(signal.SIGHUP)
+        await running.err.event("reload_failed")
+        asked = await invoke("health", "-c", config, "--json")
+        assert "cannot change `console`" in asked.json["problems"][0]["what"]
+        assert await running.stopped() == 0
+    assert not (tmp_path / "journal.db.console").exists()
+    nobody = await invoke("health", "-c", config)
+    assert (nobody.code, "--url" in nobody.err) == (69, True)
+
+
+async def test_a_console_that_was_noted_by_a_daemon_that_died_is_not_asked(config, tmp_path):
+    async with daemon(config) as running:
+        assert (tmp_path / "journal.db.console").stat().st_mode & 0o777 == 0o640
+        running.tell(signal.SIGKILL)
+        await running.ended()
+    assert (tmp_path / "journal.db.console").exists()
+    config.write_text(re.sub(r"console: .*\n", "", config.read_text()))
+    ended = await invoke("health", "-c", config)
+    assert (ended.code, "no console to ask" in ended.err) == (1, True)
+
+
+async def test_the_configuration_that_a_simulated_tenant_prints_has_a_console_that_health_finds(tenant, tmp_path):
+    config = tmp_path / "postroom.yaml"
+    config.write_text(tenant.config_text())
+    config.chmod(0o600)
+    async with daemon(config):
+        assert (await invoke("health", "-c", config)).out.startswith("ok (running)")

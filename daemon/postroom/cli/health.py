@@ -14,8 +14,9 @@ import click
 from postroom.cli import words
 from postroom.cli.common import config_option, counted, echo, json_option, print_json
 from postroom.cli.tables import show_table
-from postroom.config import Listen, load_console
+from postroom.config import Listen, load_console, load_journal
 from postroom.errors import ConfigError, ExitCode, PostroomError
+from postroom.whereabouts import console_of
 
 LIMIT = 4.0
 """Seconds to wait for the answer: a HEALTHCHECK has five."""
@@ -34,9 +35,10 @@ USUAL = "http://127.0.0.1:8642"
 def health(path: Path, url: str | None, as_json: bool) -> int:
     """Ask the daemon's console whether all is well.
 
-    Where the configuration cannot be read, that is said, and the console is looked for in its usual place: the daemon
-    goes on with the configuration it has. Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody
-    answers, 78 when the configuration cannot be read and nobody answers.
+    The running daemon is asked where its console really is, which it notes beside a SQLite journal; without that
+    note, where the configuration says. Where the configuration cannot be read, that is said, and the console is
+    looked for in its usual place: the daemon goes on with the configuration it has. Exit code 0 when it is ok or
+    degraded, 1 when it is failing, 69 when nobody answers, 78 when the configuration cannot be read and nobody answers.
     """
     status, snapshot = _ask(url) if url else _ask_configured(path)
     if as_json:
@@ -47,9 +49,10 @@ def health(path: Path, url: str | None, as_json: bool) -> int:
 
 
 def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
-    """Ask the console of the configuration; where that is unreadable say so, and ask at the usual place."""
+    """Ask the console of the running daemon, or of the configuration; where that is unreadable say so, and guess."""
+    noted = _noted(path)
     try:
-        return _ask(_address(load_console(path)))
+        return _ask(noted or _address(load_console(path)))
     except ConfigError as error:
         words.show(error)
         click.echo(f"Asking at {USUAL} instead; `--url` asks elsewhere.", err=True)
@@ -60,10 +63,27 @@ def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
             raise
 
 
+def _noted(path: Path) -> str | None:
+    """Return where the daemon that runs on the configuration's journal has its console, if that can be told."""
+    try:
+        noted = console_of(load_journal(path))
+    except ConfigError:
+        return None  # what is wrong is said when the console is looked for
+    if noted is None:
+        return None
+    host, _, port = noted.removeprefix("http://").rpartition(":")
+    return _address(Listen(host.strip("[]"), int(port)))
+
+
 def _address(listen: Listen | None) -> str:
     if listen is None:
         raise PostroomError(
             "This configuration has no console to ask.", remedy="Add `console: {listen: 127.0.0.1:8642}`."
+        )
+    if listen.port == 0:
+        raise Unanswered(
+            "No daemon runs on the journal of this configuration, which leaves the console's port to the system.",
+            remedy="Is it running? If its journal is elsewhere: its log names the console, and `--url` asks there.",
         )
     host = EVERYWHERE.get(listen.host, listen.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}"
@@ -81,7 +101,8 @@ def _ask(address: str) -> tuple[int, dict[str, Any]]:
             status, snapshot = answer.code, json.load(answer)
     except (OSError, ValueError, HTTPException) as error:
         raise Unanswered(
-            f"No daemon answers at {url}: {error}.", remedy="Is it running? `systemctl status postroom` tells."
+            f"No daemon answers at {url}: {error}.",
+            remedy="Is it running? `systemctl status postroom` tells. If its console is elsewhere, `--url` asks there.",
         ) from error
     if not isinstance(snapshot, dict) or not snapshot.keys() >= {"status", "phase", "mailboxes", "problems"}:
         raise Unanswered(f"What answers at {url} is not Postroom.", remedy="Look what else uses `console.listen`.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -28,6 +31,11 @@ DEFAULT_MAILBOXES = (
     "dmarc@contoso.example",
     "orders@contoso.example",
 )
+
+
+TENANT = "tenant"
+"""The simulator's own directory beside the configuration: keys, certificates, mail."""
+CONFIG = "postroom.yaml"
 
 
 class PlaceType(click.ParamType[Place]):
@@ -147,7 +155,8 @@ def simulate(
 
     It has a sign-in that really checks secrets, certificates and federated tokens, mailboxes behind Microsoft Graph,
     an SMTP listener that mail comes in by, and a start page in the browser. Certificates, ids and secrets are new at
-    every start; nothing is kept.
+    every start; nothing of the tenant is kept. What a daemon has put beside the configuration that is printed, its
+    journal and the attachments it saved, is never deleted.
     """
     places = {"--listen": listen, "--smtp": smtp, "--control": control, "--managed-identity": managed_identity}
     for name, place in places.items():
@@ -156,9 +165,9 @@ def simulate(
                 f"{name} {place} can be reached by other machines, and everybody could send mail to this tenant. Use "
                 "127.0.0.1, or say --allow-remote if that is what you want."
             )
-    with tempfile.TemporaryDirectory(prefix="postroom-simulate-", ignore_cleanup_errors=True) as directory:
+    with _room() as directory:
         tenant = SimulatedTenant(
-            Path(directory),
+            directory / TENANT,
             mailboxes=mailboxes,
             listen=str(listen),
             smtp=str(smtp),
@@ -171,6 +180,26 @@ def simulate(
         return asyncio.run(_serve(tenant, [*directories, *seeds[0]], as_json))
 
 
+@contextmanager
+def _room() -> Iterator[Path]:
+    """Make a directory for the tenant and a configuration; at the end only what is ours goes, and what stays is named.
+
+    A daemon that runs with that configuration has its journal there.
+    """
+    room = Path(tempfile.mkdtemp(prefix="postroom-simulate-"))
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room / TENANT, ignore_errors=True)
+        left = sorted(each.name for each in room.iterdir()) if room.is_dir() else []
+        if left == [CONFIG]:
+            (room / CONFIG).unlink()
+        elif left:
+            click.echo(f"Left in {room}: {', '.join(left)}", err=True)
+        with suppress(OSError):  # what came this moment stays too
+            room.rmdir()
+
+
 async def _serve(tenant: SimulatedTenant, mail_directories: list[Path], as_json: bool) -> int:
     """Run the tenant until a signal comes."""
     stop = asyncio.Event()
@@ -179,7 +208,7 @@ async def _serve(tenant: SimulatedTenant, mail_directories: list[Path], as_json:
     async with tenant:
         for directory in mail_directories:
             await _fill(tenant, directory)
-        file = write_private(tenant.directory / "postroom.yaml", tenant.config_text().encode())
+        file = write_private(tenant.directory.parent / CONFIG, tenant.config_text().encode())
         if as_json:
             click.echo(json.dumps({**tenant.describe(), "config_file": str(file)}))
         else:
@@ -217,7 +246,11 @@ def _show(tenant: SimulatedTenant, file: Path) -> None:
     console.print(Text(f"  {shown(program())} run -c {file}"))
     console.print("\nSend it a mail:\n", style="bold")
     console.print(Text(f"  {_send_command(tenant)}"))
-    console.print("\nCtrl-C stops it; nothing is kept.", style="dim")
+    console.print(
+        "\nCtrl-C stops it; nothing of the tenant is kept. The daemon's journal and attachments are beside its "
+        "configuration, and stay there.",
+        style="dim",
+    )
 
 
 def _send_command(tenant: SimulatedTenant) -> str:

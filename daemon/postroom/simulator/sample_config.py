@@ -13,6 +13,7 @@ tenant:
   client_id: {client_id}
   credential: {{{credential}}}
 journal: {journal}
+console: {{listen: "127.0.0.1:0"}}
 handlers:
   log: {{use: log}}
   save: {{use: save_attachments, with: {{directory: {attachments}}}}}

@@ -65,6 +65,21 @@ def test_json_is_one_line_and_a_signal_ends_it_with_0_leaving_nothing(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_daemon_keeps_beside_its_configuration_stays_and_is_named(tmp_path):
+    with started(tmp_path, "--json") as process:
+        told = json.loads(process.stdout.readline())
+        config = Path(told["config_file"])
+        (config.parent / "postroom.db").write_bytes(b"journal")
+        (config.parent / "attachments").mkdir()
+        (config.parent / "attachments" / "bill.pdf").write_bytes(b"bill")
+        code, _, errors = stopped(process)
+    assert code == 0
+    assert {each.name for each in config.parent.iterdir()} == {"attachments", "postroom.db", "postroom.yaml"}
+    assert (config.parent / "attachments" / "bill.pdf").read_bytes() == b"bill"
+    assert errors == f"Left in {config.parent}: attachments, postroom.db, postroom.yaml\n"
+    assert not Path(told["ca_file"]).exists()
+
+
 def test_without_json_it_tells_a_person_what_to_type_unbroken(tmp_path):
     with started(tmp_path) as process:
         lines = []
@@ -78,6 +93,7 @@ def test_without_json_it_tells_a_person_what_to_type_unbroken(tmp_path):
         assert f'address: "{address}@contoso.example"' in text
     (command,) = (line for line in lines if "postroom run -c" in line)
     assert command.rstrip().endswith("/postroom.yaml")
+    assert "journal and attachments" in lines[-1]
     assert "--mail-rcpt invoices@contoso.example" in text
 
 

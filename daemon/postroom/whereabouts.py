@@ -1,0 +1,62 @@
+"""Where the console of a running daemon really is: a note beside its journal, for who asks from outside.
+
+The configuration may say otherwise: a port that the system chooses, or a change that a reload has refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def note(journal: str, url: str) -> None:
+    """Leave a note beside a SQLite journal (a URL with an absolute path) that this process's console is at `url`."""
+    if (file := _file(journal)) is not None:
+        # Who finds no note asks where the configuration says: a disk that is full shall not keep a daemon from working.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            try:
+                os.write(descriptor, f"{os.getpid()} {url}\n".encode())
+            finally:
+                os.close(descriptor)
+
+
+def forget(journal: str) -> None:
+    """Take this process's note away."""
+    if (file := _file(journal)) is not None and _noted(file)[0] == os.getpid():
+        with contextlib.suppress(OSError):  # one that stays is of a dead process, and so is not believed
+            file.unlink()
+
+
+def console_of(journal: str) -> str | None:
+    """Return the URL of the console of the daemon that runs on this journal; None where no living one has noted it."""
+    file = _file(journal)
+    process, url = _noted(file) if file is not None else (0, "")
+    return url if process and _lives(process) else None
+
+
+def _file(journal: str) -> Path | None:
+    scheme, _, path = journal.partition(":///")
+    if not scheme.startswith("sqlite") or not path:
+        return None
+    database = Path(os.path.realpath(path.partition("?")[0]))  # beside the file itself, as its lock
+    return database.with_name(f"{database.name}.console")
+
+
+def _noted(file: Path) -> tuple[int, str]:
+    try:
+        process, _, url = file.read_text("ascii").strip().partition(" ")
+    except (OSError, ValueError):
+        return 0, ""
+    return (int(process), url) if process.isdecimal() and url.startswith("http://") else (0, "")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
