@@ -9,7 +9,7 @@ from postroom.observe.redact import escape
 
 def exit_code(error: PostroomError) -> ExitCode:
     """Return the code that an error ends the process with: a login host that cannot be reached has refused nothing."""
-    if isinstance(error, AuthError) and error.code == "unreachable":
+    if isinstance(error, AuthError) and (error.code == "unreachable" or error.temporary):
         return ExitCode.UNAVAILABLE
     return error.exit_code
 

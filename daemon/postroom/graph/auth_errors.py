@@ -11,6 +11,15 @@ from postroom.graph.aadsts import ADVICE, NO_IDENTITY, OAUTH, UNKNOWN
 from postroom.graph.text import code_of, one_line
 from postroom.tenant import ClientSecret, ManagedIdentity, Tenant
 
+TOO_MANY = 429
+"""Too Many Requests; this and the server's own faults above it pass."""
+
+_THROTTLED_REMEDY = "The daemon tries again by itself. See what else signs in so often as this app, or from this host."
+_DOWN_REMEDY = (
+    "The daemon tries again by itself. Where it lasts, see whether Microsoft reports an outage of Entra, and whether a "
+    "proxy or login portal between here and the login host answers in its place."
+)
+
 UNREACHABLE_REMEDY = "Check name resolution, the route and the proxy between here and the login host."
 
 
@@ -26,17 +35,28 @@ def auth_error(answer: Mapping[str, Any], tenant: Tenant, *, secret: str = "", s
     number = _number(answer)
     oauth = code_of(answer.get("error"))
     local = isinstance(tenant.credential, ManagedIdentity) and not number
+    if status >= TOO_MANY and not number and oauth not in OAUTH:
+        return no_answer(tenant, status)
     advice = NO_IDENTITY if local else ADVICE.get(number) or OAUTH.get(oauth) or UNKNOWN
     code = f"AADSTS{number}" if number else oauth or "refused"
     return AuthError(
         f"Sign-in to tenant {tenant.name} failed with {code}: {advice.cause}.{_quoted(answer, tenant, secret)}",
         code=code,
         remedy=advice.remedy,
-        temporary=advice.temporary or status >= 429,  # noqa: PLR2004 - Too Many Requests, or the server's own fault
+        temporary=advice.temporary or status >= TOO_MANY,
         trace_id=code_of(answer.get("trace_id")),
         correlation_id=code_of(answer.get("correlation_id")) or None,
         tenant=tenant.name,
     )
+
+
+def no_answer(tenant: Tenant, status: int) -> AuthError:
+    """Return the error for a status by which the login host, or what stands before it, declines to answer for now."""
+    local = isinstance(tenant.credential, ManagedIdentity)
+    who = "this host's identity endpoint" if local else "the login host"
+    if status == TOO_MANY:
+        return unreachable(tenant, f"{who} answered 429, too many requests", _THROTTLED_REMEDY)
+    return unreachable(tenant, f"{who} answered {status}", _DOWN_REMEDY)
 
 
 def unreachable(tenant: Tenant, what: str, remedy: str, *, temporary: bool = True) -> AuthError:

@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from postroom.errors import AuthError
-from postroom.graph.auth_errors import UNREACHABLE_REMEDY, auth_error, unreachable
+from postroom.graph.auth_errors import TOO_MANY, UNREACHABLE_REMEDY, auth_error, no_answer, unreachable
 from postroom.graph.login_http import NotEntra
 from postroom.tenant import Tenant
 
@@ -31,7 +31,8 @@ def login_fault(
         case requests.exceptions.SSLError():
             return unreachable(tenant, "the login host's certificate is not trusted", _CA_REMEDY, temporary=False)
         case NotEntra():
-            return unreachable(tenant, f"the answer is not Entra's ({error})", _PORTAL_REMEDY)
+            not_entra = unreachable(tenant, f"the answer is not Entra's ({error})", _PORTAL_REMEDY)
+            return no_answer(tenant, last[0]) if last[0] >= TOO_MANY else not_entra
         case requests.exceptions.RequestException():
             return unreachable(tenant, f"no connection to the login host ({type(error).__name__})", UNREACHABLE_REMEDY)
         case OSError():

@@ -51,6 +51,17 @@ def test_a_server_error_passes_whatever_its_code(status, temporary):
     assert auth_error({"error": "invalid_client"}, TENANT, status=status).temporary is temporary
 
 
+@pytest.mark.parametrize("answer", [{}, {"error": {"code": "x", "message": "y"}}, {"error": "upstream"}])
+@pytest.mark.parametrize(
+    ("status", "said"), [(429, "answered 429, too many"), (502, "answered 502"), (503, "answered 503")]
+)
+def test_what_is_not_entras_and_passes_is_no_refusal(answer, status, said):
+    error = auth_error(answer, TENANT, status=status)
+    assert (error.code, error.temporary) == ("unreachable", True)
+    assert said in error.message
+    assert "tried again by itself" in error.remedy
+
+
 def test_entras_first_line_is_quoted_and_its_ids_are_fields():
     text = "AADSTS7000222: The keys are expired. Trace ID: t-1 Correlation ID: c-1 Timestamp: now\r\nMore."
     error = auth_error({"error_description": text, "trace_id": "t-1", "correlation_id": "c-1"}, TENANT)
