@@ -52,14 +52,12 @@ def test_a_server_error_passes_whatever_its_code(status, temporary):
 
 
 @pytest.mark.parametrize("answer", [{}, {"error": {"code": "x", "message": "y"}}, {"error": "upstream"}])
-@pytest.mark.parametrize(
-    ("status", "said"), [(429, "answered 429, too many"), (502, "answered 502"), (503, "answered 503")]
-)
-def test_what_is_not_entras_and_passes_is_no_refusal(answer, status, said):
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_what_is_not_entras_and_passes_is_no_refusal(answer, status):
     error = auth_error(answer, TENANT, status=status)
     assert (error.code, error.temporary) == ("unreachable", True)
-    assert said in error.message
-    assert "tried again by itself" in error.remedy
+    assert f"answered {status}" in error.message
+    assert "tries again by itself" in error.remedy
 
 
 def test_entras_first_line_is_quoted_and_its_ids_are_fields():
