@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
-from postroom.errors import GraphError, NotFound, PostroomError, Refused, RuleError, Throttled
-from postroom.model import Message
-from postroom.pipeline.limits import within
-from postroom.pipeline.route import as_matched, route
-from postroom.ports import UNROUTED, Clock, Entry, Journal, Mail, MatchedRule, NewMessage, Report, WatchedFolder
+from postroom.errors import GraphError, Refused, Throttled
+from postroom.pipeline.reading import Reader, dead, known_of, set_aside
+from postroom.ports import Clock, Entry, Journal, Mail, NewMessage, Report, WatchedFolder
 from postroom.rule import Rule
-
-LOOK_LIMIT = 180.0
-"""Seconds to read what one message's entry does not tell; each request in it has its own, shorter limit."""
 
 LOOKS_AT_ONCE = 2
 """Messages of a page that are read at once: it leaves handlers some of the mailbox's requests in flight."""
-
-GONE_WAIT = 2.0
-"""Seconds after which a message that was not found is asked for again: fresh mail has been seen to answer 404."""
 
 PATIENCE = 5
 """Rounds in a row that a page may fail for what cannot be read of it, before that is set aside and the rest goes on."""
 
 NAMED = 20
 """Messages set aside that the log names."""
-
-T = TypeVar("T")
 
 _Look = tuple[Entry, asyncio.Task[NewMessage | None]]
 
@@ -43,27 +32,25 @@ class Examiner:
     """
 
     def __init__(self, rules: Sequence[Rule], *, mail: Mail, journal: Journal, clock: Clock, report: Report) -> None:
-        self._rules = rules
-        self._mail = mail
+        self._reader = Reader(rules, mail=mail, clock=clock)
         self._journal = journal
         self._clock = clock
         self._report = report
         self.looked = 0
         self._failures = 0
-        self._matched: dict[tuple[str, ...], tuple[MatchedRule, ...]] = {}
 
     async def examine(self, folder: WatchedFolder, entries: Sequence[Entry]) -> list[NewMessage]:
         """Return what is to be stored of a page; `@removed` is only a hint (message-delta docs).
 
         Raises GraphError and AuthError when a message cannot be read now but may be later.
         """
-        now = self._clock.now()
+        now, at_once = self._clock.now(), self._reader.at_once
         found: dict[str, NewMessage] = {}
         unclear: list[Entry] = []
         for entry in entries:
             if entry.removed:
                 continue
-            new = None if entry.message is None else self._at_once(folder, entry.message, now)
+            new = None if entry.message is None else at_once(folder, entry.message, now)
             if new is None:
                 unclear.append(entry)
             else:
@@ -79,33 +66,11 @@ class Examiner:
 
         Raises GraphError and AuthError when it cannot be read now; when it never can be, `failure` says why.
         """
-        folder, entry = replace(folder, walk="round"), Entry(message_id)
+        folder, entry, now = replace(folder, walk="round"), Entry(message_id), self._clock.now()
         try:
-            return await self._one(folder, entry, self._clock.now())
+            return await self._reader.read(folder, entry, now)
         except Refused as error:
-            return self._dead(_stub(folder, message_id, self._clock.now()), error)
-
-    def _at_once(self, folder: WatchedFolder, message: Message, now: datetime) -> NewMessage | None:
-        """Say what becomes of a message without reading more of it; None when that cannot be said."""
-        if folder.walk == "full" and folder.floor is not None and message.received_at < folder.floor:
-            return NewMessage(message, dispatch=False)
-        try:
-            routing = route(message, self._rules, now)
-        except RuleError as error:
-            return self._dead(message, error)
-        return None if routing.missing else NewMessage(message, self._as_matched(routing.matched))
-
-    def _dead(self, message: Message, error: PostroomError) -> NewMessage:
-        """Make a dead letter of a mail whose rules can never be evaluated: an operator shall see it."""
-        return NewMessage(message, (UNROUTED,), failure=f"Its rules could not be evaluated: {error}")
-
-    def _as_matched(self, rules: tuple[Rule, ...]) -> tuple[MatchedRule, ...]:
-        """Return what is stored of these rules; most mail matches as other mail did, and shares it."""
-        names = tuple([rule.name for rule in rules])
-        matched = self._matched.get(names)
-        if matched is None:
-            matched = self._matched[names] = as_matched(rules)
-        return matched
+            return dead(known_of(folder, entry, now), error)
 
     async def _look(self, folder: WatchedFolder, entries: Sequence[Entry], now: datetime) -> list[NewMessage]:
         """Read what is missing of those that are new; updates of known mail need nothing."""
@@ -127,9 +92,10 @@ class Examiner:
         return self._looked_at(folder, list(zip(new.values(), tasks, strict=True)), now)
 
     def _bear(self, errors: Sequence[BaseException]) -> None:
-        """Count a page that failed; raises the error unless that has lasted long enough and is a matter of the mail."""
-        self._failures += 1
-        if self._failures < PATIENCE or not all(_is_of_mail(each) for each in errors):
+        """Count a page that failed; raises the error unless it is a matter of its mail and has lasted long enough."""
+        is_of_mail = all(_is_of_mail(each) for each in errors)
+        self._failures += is_of_mail
+        if not is_of_mail or self._failures < PATIENCE:
             raise errors[0] from None
 
     def _looked_at(self, folder: WatchedFolder, looks: Sequence[_Look], now: datetime) -> list[NewMessage]:
@@ -140,7 +106,7 @@ class Examiner:
             if error is None and not task.cancelled():
                 found.append(task.result())
                 continue
-            found.append(NewMessage(entry.message or _stub(folder, entry.id, now), (UNROUTED,)))
+            found.append(set_aside(folder, entry, now))
             aside.append(entry.id)
             why = why or ("" if error is None else str(error))
         if aside:
@@ -151,9 +117,9 @@ class Examiner:
     async def _read(self, folder: WatchedFolder, entry: Entry, now: datetime) -> NewMessage | None:
         """Read a message of a page; one that can never be read is a dead letter."""
         try:
-            new = await self._one(folder, entry, now)
+            new = await self._reader.read(folder, entry, now)
         except Refused as error:
-            new = self._dead(entry.message or _stub(folder, entry.id, now), error)
+            new = dead(known_of(folder, entry, now), error)
         if new is not None and new.failure:
             self._say_dead(folder, new)
         return new
@@ -162,54 +128,7 @@ class Examiner:
         where = {"mailbox": folder.mailbox, "folder": folder.name}
         self._report.event("unreadable", **where, graph_id=new.message.id, error=new.failure)
 
-    async def _one(self, folder: WatchedFolder, entry: Entry, now: datetime) -> NewMessage | None:
-        """Read one message as far as its rules need; None when it is gone."""
-        message = entry.message
-        async with within(LOOK_LIMIT, f"to read a message in {folder.name} of {folder.mailbox}", folder.mailbox):
-            if message is None:
-                message = await self._twice(lambda: self._mail.message(entry.id, folder.name))
-            if message is None:
-                return None
-            try:
-                return self._at_once(folder, message, now) or await self._with_details(message, now)
-            except RuleError as error:
-                return self._dead(message, error)
-
-    async def _with_details(self, message: Message, now: datetime) -> NewMessage:
-        routing = route(message, self._rules, now)
-        try:
-            details = await self._twice(lambda: self._mail.details(message.id, routing.missing))
-        except NotFound:
-            # Of fresh mail the details may be missing for longer; only the message itself tells that it is gone.
-            if await self._mail.message(message.id, message.folder) is not None:
-                raise
-            return NewMessage(message, self._as_matched(routing.matched))
-        routing = route(message, self._rules, now, details)
-        if routing.missing:
-            raise Refused(
-                f"Graph did not tell the {' and '.join(sorted(routing.missing))} of a message.",
-                remedy="Look at the rule: it asks for something this mail does not have.",
-                mailbox=message.mailbox,
-            )
-        return NewMessage(message, self._as_matched(routing.matched))
-
-    async def _twice(self, read: Callable[[], Awaitable[T]]) -> T:
-        """Read something, and when it is not there once more a little later."""
-        try:
-            found = await read()
-        except NotFound:
-            found = None
-        if found is None:
-            await self._clock.sleep(GONE_WAIT)
-            found = await read()
-        return found
-
 
 def _is_of_mail(error: BaseException) -> bool:
     """Say whether an error may be one mail's. A throttled or unusable mailbox says nothing of the mail."""
     return isinstance(error, GraphError) and not isinstance(error, Throttled) and not error.parks
-
-
-def _stub(folder: WatchedFolder, message_id: str, now: datetime) -> Message:
-    """Stand in for a message of which nothing but the id can be read."""
-    return Message(id=message_id, mailbox=folder.mailbox, folder=folder.name, received_at=now)

@@ -13,8 +13,8 @@ from postroom.errors import NotFound
 from postroom.model import BreakerPolicy, Done, Message, Outcome, Reject, Retry, RetryPolicy
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import OpenHandler
-from postroom.pipeline.examine import LOOK_LIMIT
 from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.reading import LOOK_LIMIT
 from postroom.plugin import Context, Handler, Options
 from postroom.ports import ROUTING
 

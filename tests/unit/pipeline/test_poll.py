@@ -24,9 +24,10 @@ from postroom.errors import (
 from postroom.model import Delete, DeliveryState, Details, MarkRead, Settlement, Verdict
 from postroom.pipeline import walk
 from postroom.pipeline.dispatch import Dispatcher
-from postroom.pipeline.examine import GONE_WAIT, LOOKS_AT_ONCE, PATIENCE
+from postroom.pipeline.examine import LOOKS_AT_ONCE, PATIENCE
 from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, STORM
 from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.reading import GONE_WAIT
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
 from postroom.ports import ROUTING, Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
@@ -843,7 +844,7 @@ async def test_an_update_that_lacks_fields_is_read_only_when_it_is_new(poller_of
     mail.messages["gone"].append(None)
     poller = poller_of()
     await poller.round()
-    poller._walk._examiner._clock = Hasty()
+    poller._walk._examiner._reader._clock = Hasty()
 
     assert (await poller.round()).fresh == 1
     assert ("message", known.id) not in mail.requests
@@ -867,7 +868,7 @@ class Hasty:
 def hasty(poller_of):
     def make(*rules, **fields):
         poller = poller_of(*rules, **fields)
-        poller._walk._examiner._clock = Hasty()
+        poller._walk._examiner._reader._clock = Hasty()
         return poller
 
     return make
@@ -1025,6 +1026,10 @@ async def test_a_throttled_mailbox_makes_no_dead_letters(hasty, mail, journal, c
     for _ in range(PATIENCE * 3):
         with pytest.raises(Throttled):
             await poller.round()
+    mail.detail[message.id].append(Unavailable("Down.", status=503))
+    mail.detail[message.id].popleft()
+    with pytest.raises(Unavailable):
+        await poller.round()
 
     assert await deliveries(journal) == {}
 
@@ -1036,6 +1041,19 @@ async def test_a_message_of_which_nothing_can_be_read_becomes_a_dead_letter(hast
     await hasty(EVERYTHING, SPAM).round()
 
     assert await states(journal, clock) == ([], 1)
+
+
+async def test_a_mail_on_which_a_pattern_takes_too_long_is_a_dead_letter_and_said_to_be(
+    hasty, mail, journal, clock, notes
+):
+    mail.script(None, page(mail_at(0, subject="a" * 60 + "!"), mail_at(1), delta_link="D1"))
+    unwise = Rule("unwise", TextIs("subject", (Pattern.parse("/^(a|a)+$/"),)), ("erp",))
+
+    await hasty(unwise).round()
+
+    assert await states(journal, clock) == ([], 1)
+    [said] = notes.named("unreadable")
+    assert "took longer" in said["error"]
 
 
 async def test_a_rule_that_is_undecided_never_has_its_actions_carried_out(hasty, mail, journal, clock):
@@ -1066,7 +1084,7 @@ async def test_a_message_that_is_not_found_is_asked_for_again_a_little_later(has
 
     await poller.round()
 
-    assert poller._walk._examiner._clock.slept == [GONE_WAIT]
+    assert poller._walk._examiner._reader._clock.slept == [GONE_WAIT]
     assert await states(journal, clock) == (["quarantine"], 0)
 
 

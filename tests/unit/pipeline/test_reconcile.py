@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from postroom.errors import JournalError, Unavailable
-from postroom.pipeline import examine, reconcile
+from postroom.pipeline import reading, reconcile
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reconcile import AGAIN, AT_ONCE, Reconciler
 from postroom.pipeline.survey import survey
@@ -335,7 +335,7 @@ async def test_what_cannot_be_taken_in_stays_unaccounted_until_it_can(bench, mai
 async def test_what_graph_lists_and_does_not_give_stays_unaccounted_until_it_is_listed_no_more(
     bench, mail, journal, monkeypatch
 ):
-    monkeypatch.setattr(examine, "GONE_WAIT", 0.0)
+    monkeypatch.setattr(reading, "GONE_WAIT", 0.0)
     await bench.watch()
     ghost, missed = mail_at(3), mail_at(4)
     mail.listing.append(ghost)
@@ -367,7 +367,7 @@ async def test_what_graph_lists_and_does_not_give_stays_unaccounted_until_it_is_
 
 
 async def test_what_graph_gives_at_last_is_taken_in(bench, mail, monkeypatch):
-    monkeypatch.setattr(examine, "GONE_WAIT", 0.0)
+    monkeypatch.setattr(reading, "GONE_WAIT", 0.0)
     await bench.watch()
     late = mail_at(3)
     mail.listing.append(late)
