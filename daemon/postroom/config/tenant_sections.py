@@ -59,15 +59,16 @@ CREDENTIALS = ("client_secret", "client_secret_file", "certificate_file", "feder
 _CERTIFICATE_ONLY = ("passphrase", "passphrase_file", "send_chain")
 
 
-def _secret_with_braces(secret: SecretStr) -> SecretStr:
-    with_braces(secret.get_secret_value())
+def _given_secret(secret: SecretStr) -> SecretStr:
+    if not with_braces(secret.get_secret_value()).strip():
+        refuse(Id.MISSING_SETTING, "the secret is empty, so that nobody can sign in; set its variable where this runs")
     return secret
 
 
 class CredentialSection(Section):
     """How the app proves itself: exactly one of the five, and what belongs to a certificate."""
 
-    client_secret: Annotated[SecretStr, AfterValidator(_secret_with_braces)] | None = None
+    client_secret: Annotated[SecretStr, AfterValidator(_given_secret)] | None = None
     """The client secret itself; better a file, or a variable as in `${NAME}`."""
     client_secret_file: Path | None = None
     """File with the client secret, read again when it changes; relative to this file."""

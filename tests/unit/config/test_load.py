@@ -165,6 +165,14 @@ def test_a_secret_in_a_file_that_everybody_can_read_is_a_warning(load_file):
     assert load_file(TENANT + MAILBOX, 0o640).warnings == ()
 
 
+@pytest.mark.parametrize("secret", ["", "  "])
+def test_a_secret_that_is_empty_is_found_before_anybody_signs_in(load_file, secret):
+    with pytest.raises(ConfigError) as caught:
+        load_file(TENANT.replace("client_secret: s", f"client_secret: '{secret}'") + MAILBOX)
+    [problem] = caught.value.problems
+    assert (problem.id, problem.line) == (Id.MISSING_SETTING, 1)
+
+
 def test_the_environment_is_that_of_the_process_unless_given(load_file, tmp_path, find, handlers, monkeypatch):
     monkeypatch.setitem(os.environ, "POSTROOM_TEST_ADDRESS", "env@b.example")
     load_file(TENANT + MAILBOX)
