@@ -76,6 +76,7 @@ class ScriptedMail:
     def __init__(self, address: str = MAILBOX) -> None:
         self.address = address
         self.answered_at = -math.inf
+        self.closed_for = 0.0
         self.delta: dict[str | None, deque[Answer]] = defaultdict(deque)
         self.listing: list[Message] = []
         self.messages: dict[str, deque[Message | BaseException | None]] = defaultdict(deque)

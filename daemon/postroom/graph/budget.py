@@ -76,6 +76,11 @@ class Budget:
         self._in_flight, self._per_window = in_flight, per_window
         self._wake()
 
+    @property
+    def closed_for(self) -> float:
+        """Seconds until a poll may be sent again: Graph has asked for a pause, or the budget is used up; 0: now."""
+        return max(self._closed_for(Priority.POLL), 0.0)
+
     def fence(self, seconds: float) -> None:
         """Let nobody in for so many seconds: Graph said so."""
         now = self._clock.monotonic()

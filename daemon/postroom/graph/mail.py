@@ -51,6 +51,11 @@ class MailboxMail:
         """When Graph has last done what it was asked for this mailbox, by anybody (monotonic seconds); -inf: never."""
         return self._client.budgets.of(self.address).answered_at
 
+    @property
+    def closed_for(self) -> float:
+        """Seconds until the mailbox may be asked again, because Graph throttles it or its budget is used up; 0: now."""
+        return self._client.budgets.of(self.address).closed_for
+
     async def folder_id(self, name: str) -> str:
         """Resolve a well-known name or a path such as ``Inbox/Done`` to a folder id; NotFound names the lost part."""
         return await self._folders.find(name)

@@ -111,7 +111,10 @@ class Rounds:
         """Say what keeps the round of a folder from ending, as far as that is known here; else empty."""
         subject, now = f"mailbox {mailbox}/{folder}", self._clock.monotonic()
         if (running := self._running.get(subject)) is not None:
-            return f"its round has been under way for {spell(now - running.began)}"
+            under_way = f"its round has been under way for {spell(now - running.began)}"
+            closed = running.due.watch.poller.mail.closed_for
+            pause = f", and Graph throttles the mailbox: it may be asked again in {spell(closed)}" if closed else ""
+            return under_way + pause
         if self._agenda.is_waiting(subject):
             return "its round waits for others of its mailbox or tenant to end"
         return ""

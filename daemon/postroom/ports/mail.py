@@ -96,6 +96,10 @@ class Mail(Protocol):
         """When Graph has last done what it was asked for this mailbox, by anybody (monotonic seconds); -inf: never."""
 
     @property
+    def closed_for(self) -> float:
+        """Seconds until the mailbox may be asked again, because Graph throttles it or its budget is used up; 0: now."""
+
+    @property
     def drafts(self) -> Drafts:
         """Its mails of ours."""
 

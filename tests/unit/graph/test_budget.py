@@ -76,6 +76,15 @@ async def test_a_fence_is_waited_for_or_raised(clock):
     assert clock.slept == [10]
 
 
+async def test_it_says_for_how_long_nobody_is_let_in(clock):
+    budget = Budget("a@b", clock)
+    assert budget.closed_for == 0
+    budget.fence(30)
+    assert budget.closed_for == 30
+    await clock.advance(31)
+    assert budget.closed_for == 0
+
+
 async def test_ten_minutes_have_so_many_requests_and_polling_keeps_a_part(clock):
     budget = Budget("a@b", clock, per_window=100)
     for _ in range(95):

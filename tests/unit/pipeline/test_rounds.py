@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,6 +28,7 @@ class Poller:
         self.steps = 0
         self.under_way = 0
         self.finishing = asyncio.Event()
+        self.mail = SimpleNamespace(closed_for=0.0)
 
     def finish(self):
         self.finishing.set()
@@ -350,11 +352,14 @@ async def test_the_watchdog_is_fed_while_nothing_is_due_and_not_by_rounds_that_h
 
 
 async def test_it_says_what_keeps_a_folder_from_being_walked(rounds, clock):
-    rounds.replace([Watch(Poller(f"{n}", forever), 30.0) for n in range(6)])
+    pollers = [Poller(f"{n}", forever) for n in range(6)]
+    rounds.replace([Watch(poller, 30.0) for poller in pollers])
     await tick(rounds, clock, 1.0)
     await clock.advance(400)
 
     assert rounds.delay(MAILBOX, "0") == "its round has been under way for 6.7 min"
+    pollers[0].mail.closed_for = 20.0
+    assert rounds.delay(MAILBOX, "0").endswith(", and Graph throttles the mailbox: it may be asked again in 20 s")
     assert "waits for others" in rounds.delay(MAILBOX, "4")
     assert rounds.delay(MAILBOX, "none") == ""
 
