@@ -13,6 +13,12 @@ from postroom.graph.network import is_loopback, proxy_for
 
 MIB = 1024 * 1024
 
+READ_AHEAD = MIB // 4
+"""Bytes of an answer, unpacked, that may wait to be read, twice as many at the most.
+
+A page of 50 mails has about 100 KiB: with aiohttp's own 64 KiB reading stops and starts again within each of them.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -58,6 +64,7 @@ def graph_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
         proxy=proxy or None,
+        read_bufsize=READ_AHEAD,
     )
 
 
