@@ -126,7 +126,7 @@ def _show(audits: Sequence[FolderAudit], period: Period, limit: int) -> None:
     for each in audits:
         if each.error:
             echo(f"{each.mailbox}/{each.folder} could not be read: {each.error}")
-    _conclude(read, len(missing))
+    _conclude(read, len(missing), len(audits))
 
 
 def _row(each: FolderAudit) -> tuple[object, ...]:
@@ -137,19 +137,29 @@ def _row(each: FolderAudit) -> tuple[object, ...]:
     return (each.mailbox, each.folder, each.seen, each.journalled, *ends, *rest)
 
 
-def _conclude(audits: Sequence[FolderAudit], missing: int) -> None:
+def _conclude(audits: Sequence[FolderAudit], missing: int, wanted: int) -> None:
+    """Say what follows for the folders that were read, of so many that were wanted: of the others nothing does."""
+    unread = wanted - len(audits)
+    was = f"{unread} {'was' if unread == 1 else 'were'} not looked at"
+    if not audits:
+        which = "the one folder was not looked at" if wanted == 1 else f"none of {wanted} folders was looked at"
+        click.echo(f"Nothing can be said: {which}.")
+        return
     seen = sum(each.seen for each in audits)
     if missing:
         click.echo(f"{counted(missing, 'message is', 'messages are')} in a watched folder and not in the journal.")
         click.echo(
             "    what to do: let the daemon run; it takes them in when it compares next (`reconcile` says how often)."
         )
+        if unread:
+            click.echo(f"{unread} of {wanted} folders {was.removeprefix(f'{unread} ')}.")
         return
     if dead := sum(each.states.get("dead", 0) for each in audits):
         click.echo(f"{counted(dead, 'message is', 'messages are')} dead: postroom messages list --dead")
     to_come = sum(each.to_come for each in audits)
     later = f", {to_come} of them since the last round" if to_come else ""
-    click.echo(f"Nothing is missing: {counted(seen, 'message is', 'messages are')} accounted for{later}.")
+    where, there = (f" in {len(audits)} of {wanted} folders, {was}", " there") if unread else ("", "")
+    click.echo(f"Nothing is missing{where}: {counted(seen, 'message is', 'messages are')} accounted for{there}{later}.")
 
 
 def _as_json(each: FolderAudit) -> dict[str, object]:

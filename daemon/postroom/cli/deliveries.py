@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from postroom.cli.common import config_option, counted, json_option, limit_option, print_json, run_async
+from postroom.cli.known import check_known
 from postroom.cli.tables import show_table
-from postroom.cli.views import last_words, state_option, with_views
+from postroom.cli.views import last_words, reason_option, state_option, with_views
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews
 from postroom.journal.records import DeliveryRecord
@@ -35,9 +36,14 @@ handler_option = click.option("--handler", default="", metavar="NAME", help="Onl
 @json_option
 def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit: int, as_json: bool) -> None:
     """List deliveries, newest first. `--dead` lists the dead letters."""
-    found = run_async(
-        with_views(path, lambda views: views.deliveries(state=state, handler=handler, mailbox=mailbox, limit=limit))
-    )
+
+    async def asked(views: JournalViews) -> list[DeliveryRecord]:
+        found = await views.deliveries(state=state, handler=handler, mailbox=mailbox, limit=limit)
+        if not found:
+            await check_known(path, views, handler=handler, mailbox=mailbox)
+        return found
+
+    found = run_async(with_views(path, asked))
     if as_json:
         print_json([asdict(delivery) for delivery in found])
         return
@@ -97,7 +103,7 @@ async def _retry_dead(views: JournalViews, handler: str, mailbox: str, now: date
 @click.option("--all-waiting", is_flag=True, help="Every delivery that waits for --handler.")
 @handler_option
 @mailbox_option
-@click.option("--reason", required=True, help="Why; kept in the journal.")
+@reason_option
 def discard(*, path: Path, ids: tuple[int, ...], all_waiting: bool, handler: str, mailbox: str, reason: str) -> None:
     """Give deliveries up: they are never run again, unless `retry` says so."""
     if bool(ids) == all_waiting or all_waiting != bool(handler):

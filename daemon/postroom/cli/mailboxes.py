@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from postroom.cli.common import config_option, json_option, print_json, run_async
+from postroom.cli.known import names_in
 from postroom.cli.tables import show_table
 from postroom.cli.views import with_views
+from postroom.config import Names
 from postroom.journal.records import FolderRecord, MailboxRecord
+from postroom.model import canonical_folder
 
 
 @click.group()
@@ -22,19 +26,47 @@ def mailboxes() -> None:
 @config_option
 @json_option
 def list_mailboxes(path: Path, as_json: bool) -> None:
-    """List mailboxes and folders: when each was last walked, what is waiting, what went wrong."""
+    """List mailboxes and folders: when each was last walked, what is waiting, what went wrong.
+
+    Of a folder that the configuration does not have any more the mode is `not watched`. Where there are several
+    tenants, each mailbox is listed with its own.
+    """
     found = run_async(with_views(path, lambda views: views.mailboxes()))
+    watched = _watched(names_in(path))
     if as_json:
-        print_json([asdict(mailbox) for mailbox in found])
+        print_json([_as_json(mailbox, watched) for mailbox in found])
         return
-    rows = [_row(mailbox, folder) for mailbox in found for folder in mailbox.folders]
-    show_table("Mailboxes", ("mailbox", "folder", "last round", "mode", "waiting", "dead", "last error"), rows)
+    columns: tuple[str, ...] = ("mailbox", "folder", "last round", "mode", "waiting", "dead", "last error")
+    rows = [_row(mailbox, folder, watched) for mailbox in found for folder in mailbox.folders]
+    if len({mailbox.tenant for mailbox in found}) > 1:
+        columns = ("tenant", *columns)
+        tenants = [mailbox.tenant for mailbox in found for _ in mailbox.folders]
+        rows = [(tenant, *row) for tenant, row in zip(tenants, rows, strict=True)]
+    show_table("Mailboxes", columns, rows)
 
 
-def _row(mailbox: MailboxRecord, folder: FolderRecord) -> tuple[object, ...]:
+Watched = Callable[[MailboxRecord, FolderRecord], bool | None]
+"""Says whether the configuration has a folder of the journal; None where that cannot be told."""
+
+
+def _watched(names: Names | None) -> Watched:
+    if names is None:
+        return lambda _mailbox, _folder: None
+    folders = {(address.casefold(), canonical_folder(each)) for address, own in names.folders.items() for each in own}
+    return lambda mailbox, folder: (mailbox.address.casefold(), canonical_folder(folder.name)) in folders
+
+
+def _as_json(mailbox: MailboxRecord, watched: Watched) -> dict[str, object]:
+    folders = [{**asdict(each), "watched": watched(mailbox, each)} for each in mailbox.folders]
+    return {**asdict(mailbox), "folders": folders}
+
+
+def _row(mailbox: MailboxRecord, folder: FolderRecord, watched: Watched) -> tuple[object, ...]:
     last = folder.last_round_at or "never"
     mode = folder.mode if folder.walk == "round" else f"{folder.mode}, first walk"
-    if mailbox.parked_at is not None:
+    if watched(mailbox, folder) is False:
+        mode = "not watched"
+    elif mailbox.parked_at is not None:
         mode = f"parked since {mailbox.parked_at:%Y-%m-%d %H:%M}"
     waiting, dead = _counted(mailbox, "ready", "running"), _counted(mailbox, "dead")
     return mailbox.address, folder.name, last, mode, waiting, dead, folder.last_error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,11 @@ import click
 
 from postroom.cli.common import config_option, counted, json_option, limit_option, print_json, run_async
 from postroom.cli.explain import explain
+from postroom.cli.known import check_known
 from postroom.cli.tables import show_table
-from postroom.cli.views import find_messages, last_words, state_option, with_views
+from postroom.cli.views import find_messages, last_words, reason_option, state_option, with_views
+from postroom.errors import PostroomError
+from postroom.journal import JournalViews
 from postroom.journal.codec import encode_actions
 from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction
@@ -35,9 +38,14 @@ def messages() -> None:
 @json_option
 def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int, as_json: bool) -> None:
     """List messages, newest first, with the state of their deliveries, and of mail actions that are not done."""
-    found = run_async(
-        with_views(path, lambda views: views.messages(mailbox=mailbox, state=state, text=text, limit=limit))
-    )
+
+    async def asked(views: JournalViews) -> list[MessageRecord]:
+        found = await views.messages(mailbox=mailbox, state=state, text=text, limit=limit)
+        if not found:
+            await check_known(path, views, mailbox=mailbox)
+        return found
+
+    found = run_async(with_views(path, asked))
     if as_json:
         print_json([asdict(message) for message in found])
         return
@@ -89,8 +97,11 @@ def retry_actions(path: Path, message: str) -> None:
 
     A running daemon notices within a second.
     """
-    ids = [each.record.id for each in find_messages(path, message)]
+    found = find_messages(path, message)
+    ids = [each.record.id for each in found]
     retried = run_async(with_views(path, lambda views: views.retry_actions(ids, datetime.now(UTC))))
+    if not (retried.again or retried.under_way):
+        raise _none("retried", message, found)
     click.echo(f"{_sets(retried.again)} ready again.")
     if retried.under_way:
         click.echo(f"{_sets(retried.under_way)} under way anyway: not dead, but waiting for the next try.")
@@ -99,15 +110,32 @@ def retry_actions(path: Path, message: str) -> None:
 @messages.command("discard-actions", short_help="Give dead mail actions up.")
 @config_option
 @click.argument("message")
-@click.option("--reason", required=True, help="Why; kept in the journal.")
+@reason_option
 def discard_actions(path: Path, message: str, reason: str) -> None:
     """Give up the dead mail actions of a MESSAGE: its id here, Graph's id, or its Message-ID.
 
     They are never carried out again, unless `retry-actions` says so. What is still being tried is left alone.
     """
-    ids = [each.record.id for each in find_messages(path, message)]
+    found = find_messages(path, message)
+    ids = [each.record.id for each in found]
     count = run_async(with_views(path, lambda views: views.discard_actions(ids, reason, datetime.now(UTC))))
+    if not count:
+        raise _none("discarded", message, found)
     click.echo(f"{_sets(count)} discarded.")
+
+
+def _none(verb: str, message: str, found: Sequence[MessageDetail]) -> PostroomError:
+    """Say why no mail actions of a message were `verb`."""
+    states: dict[str, list[str]] = {}
+    for each in (action for detail in found for action in detail.actions):
+        states.setdefault(each.state, []).append(each.origin)
+    present = ", ".join(f"{state} ({', '.join(origins)})" for state, origins in states.items())
+    why = (
+        f"the mail actions of message {message} are {present}" if present else f"message {message} has no mail actions"
+    )
+    return PostroomError(
+        f"Nothing was {verb}: {why}.", remedy="`postroom messages list --dead` shows where mail actions were given up."
+    )
 
 
 def _sets(count: int) -> str:

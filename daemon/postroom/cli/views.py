@@ -50,6 +50,15 @@ def find_messages(path: Path, key: str) -> list[MessageDetail]:
     return found
 
 
+def _reason(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("Say in a few words why: the journal keeps it for who asks later.")
+    return value.strip()
+
+
+reason_option = click.option("--reason", required=True, callback=_reason, help="Why; kept in the journal.")
+
+
 def _state(_context: click.Context, _option: click.Parameter, value: str | None) -> DeliveryState | None:
     return None if value is None else DeliveryState(value)
 

@@ -3,7 +3,7 @@
 from postroom.config.editor_schema import json_schema
 from postroom.config.handlers import Lookup
 from postroom.config.load import load, parse
-from postroom.config.parts import load_console, load_journal, load_rules
+from postroom.config.parts import Names, load_console, load_journal, load_names, load_rules
 from postroom.config.settings import Config, ConfiguredHandler, Limits, Listen, LogSettings, WatchedMailbox
 
 __all__ = [
@@ -13,11 +13,13 @@ __all__ = [
     "Listen",
     "LogSettings",
     "Lookup",
+    "Names",
     "WatchedMailbox",
     "json_schema",
     "load",
     "load_console",
     "load_journal",
+    "load_names",
     "load_rules",
     "parse",
 ]

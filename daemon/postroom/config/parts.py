@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from postroom.config.environment import expanded
@@ -32,6 +32,23 @@ def load_console(path: Path, environ: Mapping[str, str] = os.environ) -> Listen 
     """Return where the console listens, or None without one; raises ConfigError with what is wrong about it alone."""
     console = _file(path, "console", environ).console
     return listen(console.listen) if console is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a file calls its handlers, used in rules or not, and its mailboxes with their folders."""
+
+    handlers: frozenset[str]
+    folders: Mapping[str, tuple[str, ...]]
+
+
+def load_names(path: Path, environ: Mapping[str, str] = os.environ) -> Names:
+    """Return the names; raises ConfigError with what is wrong about mailboxes and their rules."""
+    section = _read(path, Findings(str(path))).child("handlers")
+    declared = section.content if section is not None and isinstance(section.content, Mapping) else {}
+    mailboxes = _file(path, "mailboxes", environ).mailboxes
+    used = {name for mailbox in mailboxes for rule in mailbox.rules for name in rule.handle}
+    return Names(frozenset({*declared, *used}), {each.address: each.folders for each in mailboxes})
 
 
 def load_rules(path: Path, address: str, environ: Mapping[str, str] = os.environ) -> tuple[Rule, ...] | None:

@@ -91,6 +91,11 @@ def _folder(row: AnyRow) -> FolderRecord:
     )
 
 
+def list_handlers(connection: Connection) -> list[str]:
+    """Return every handler that a delivery was ever made for and is still known of."""
+    return list(connection.scalars(select(deliveries.c.handler).distinct().order_by(deliveries.c.handler)))
+
+
 def list_messages(
     connection: Connection, mailbox: str, state: DeliveryState | None, text: str, limit: int
 ) -> list[MessageRecord]:

@@ -33,6 +33,10 @@ class JournalViews:
         """Return every mailbox with its folders and backlog."""
         return await self._database.read(queries.list_mailboxes)
 
+    async def handlers(self) -> list[str]:
+        """Return the handlers that have had deliveries, by name."""
+        return await self._database.read(queries.list_handlers)
+
     async def folder(self, tenant: str, mailbox: str, name: str) -> FolderRecord | None:
         """Return a watched folder, however its name is spelt, or None when the journal does not know it."""
         folders = (box.folders for box in await self.mailboxes() if (box.tenant, box.address) == (tenant, mailbox))

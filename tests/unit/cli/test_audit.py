@@ -80,3 +80,17 @@ def test_where_nothing_is_missing_the_dead_are_not_passed_over(capsys):
     told = capsys.readouterr().out
     assert "1 message is dead: postroom messages list --dead" in told
     assert "Nothing is missing" in told
+
+
+def test_of_a_folder_that_was_not_read_nothing_is_concluded(capsys):
+    _show([WELL, UNREAD, WELL], Period(NOON, NOON), 50)
+    told = capsys.readouterr().out
+    assert told.endswith(
+        "Nothing is missing in 2 of 3 folders, 1 was not looked at: 14 messages are accounted for there.\n"
+    )
+    _show([UNREAD], Period(NOON, NOON), 50)
+    assert capsys.readouterr().out.endswith("Nothing can be said: the one folder was not looked at.\n")
+    _show([UNREAD, UNREAD], Period(NOON, NOON), 50)
+    assert capsys.readouterr().out.endswith("Nothing can be said: none of 2 folders was looked at.\n")
+    _show([LOST, UNREAD], Period(NOON, NOON), 50)
+    assert capsys.readouterr().out.endswith("1 of 2 folders was not looked at.\n")

@@ -299,3 +299,90 @@ def test_a_parked_mailbox_is_listed_as_parked(tmp_path, config, capsys):
     assert "parked" in capsys.readouterr().out
     assert run(["mailboxes", "list", "-c", config, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["parked_at"] == "2026-03-02T09:00:00+00:00"
+
+
+@pytest.mark.parametrize("command", [["deliveries", "discard", "1"], ["messages", "discard-actions", "1"]])
+@pytest.mark.parametrize("reason", ["", "  ", "\t"])
+def test_giving_up_without_a_reason_is_a_mistake_of_usage(config, capsys, command, reason):
+    assert run([*command, "--reason", reason, "-c", config]) == 2
+    assert "Say in a few words why" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["deliveries", "list", "--handler", "lgo"], "no handler 'lgo' (did you mean log?)"),
+        (["deliveries", "list", "--dead", "--handler", "x", "--json"], "no handler 'x' (known here: log)"),
+        (["deliveries", "list", "--mailbox", "a@b.exampel"], "no mailbox 'a@b.exampel' (did you mean a@b.example?)"),
+        (["messages", "list", "--mailbox", "z"], "no mailbox 'z' (known here: a@b.example)"),
+    ],
+)
+def test_a_filter_that_names_nothing_known_is_a_mistake(config, capsys, command, words):
+    assert run([*command, "-c", config]) == 1
+    told = capsys.readouterr()
+    assert words in " ".join(told.err.split())
+    assert told.out == ""
+
+
+def test_a_filter_that_fits_nothing_yet_is_none_whatever_the_case_of_an_address(config, capsys):
+    file = Path(config)
+    file.write_text(CONFIG + "  - {address: new@b.example}\nhandlers: {erp: {use: webhook}}\n")
+    for asked in (
+        ["deliveries", "list", "--handler", "erp"],
+        ["deliveries", "list", "--mailbox", "NEW@b.example"],
+        ["messages", "list", "--mailbox", "new@b.example"],
+        ["messages", "list", "--mailbox", "A@B.example", "--state", "done"],
+    ):
+        assert run([*asked, "-c", config]) == 0
+    file.write_text("journal: sqlite:///journal.db\nmailboxes: 3\n")
+    assert run(["messages", "list", "--mailbox", "new@b.example", "-c", config]) == 1, "nobody knows it now"
+
+
+def test_mail_actions_that_are_not_dead_cannot_be_retried_or_discarded(config, capsys, tmp_path):
+    for command in (["retry-actions", "1"], ["discard-actions", "1", "--reason", "a test"]):
+        assert run(["messages", *command, "-c", config]) == 1
+        assert "message 1 has no mail actions" in " ".join(capsys.readouterr().err.split())
+    asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
+    assert run(["messages", "retry-actions", "AAMk2", "-c", config]) == 0
+    assert run(["messages", "discard-actions", "AAMk2", "--reason", "a test", "-c", config]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Nothing was discarded: the mail actions of message AAMk2 are ready (rule rule 2 then)." in told
+
+
+def listed(config, capsys):
+    """What `mailboxes list` prints: the lines, and the JSON."""
+    assert run(["mailboxes", "list", "-c", config]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert run(["mailboxes", "list", "-c", config, "--json"]) == 0
+    return lines, json.loads(capsys.readouterr().out)
+
+
+def test_folders_that_are_not_watched_any_more_say_so_where_the_configuration_can_be_read(config, capsys, tmp_path):
+    async def adopted():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        await journal.adopt([FolderSpec("default", "a@b.example", "Bills", None)], AT)
+        await journal.adopt([FolderSpec("default", "gone@b.example", "Inbox", None)], AT)
+        await journal.close()
+
+    asyncio.run(adopted())
+    Path(config).write_text(CONFIG.replace("{address: a@b", "{folders: [inbox], address: A@b"))
+    lines, found = listed(config, capsys)
+    assert [("not watched" in line) for line in lines[-3:]] == [False, True, True]
+    assert [[each["watched"] for each in box["folders"]] for box in found] == [[True, False], [False]]
+    assert "tenant" not in lines[1].split()
+    Path(config).write_text("journal: sqlite:///journal.db\nmailboxes: 3\n")
+    lines, found = listed(config, capsys)
+    assert "not watched" not in "".join(lines)
+    assert found[0]["folders"][0]["watched"] is None
+
+
+def test_the_tenant_of_a_mailbox_is_told_where_there_are_several(config, capsys, tmp_path):
+    async def adopted():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        await journal.adopt([FolderSpec("fabrikam", "c@d.example", "Inbox", None)], AT)
+        await journal.close()
+
+    asyncio.run(adopted())
+    lines, _ = listed(config, capsys)
+    assert lines[1].split()[0] == "tenant"
+    assert [line.split()[0] for line in lines[-2:]] == ["default", "fabrikam"]
