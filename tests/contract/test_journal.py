@@ -785,6 +785,13 @@ async def test_behind_the_backlog_of_a_mailbox_that_may_have_no_more_the_others_
     assert sum(served, Counter()) == {("erp", "first"): 2, ("erp", "second"): 2, ("erp", "third"): 2}
 
 
+async def test_mailboxes_that_only_wait_hide_nobody_who_is_due_behind_one_that_may_have_no_more(bench: Bench) -> None:
+    await backlogs(bench, **{f"waiting{number}": 1 for number in range(20)})
+    await bench.settle(*await bench.claim(erp=100), verdict=retry(3600))
+    where = await backlogs(bench, slow=50, other=1)
+    assert await claimed_of(bench, 1, erp=MailboxLimit(1, {where["slow"]: 0})) == {("erp", "other"): 1}
+
+
 async def test_who_is_tried_out_gets_the_newest_mail_that_has_never_run(bench: Bench) -> None:
     await bench.commit(*(mail(number) for number in range(3)))
     [oldest] = await bench.claim(archive=1)

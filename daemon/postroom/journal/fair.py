@@ -83,19 +83,30 @@ def fair_share(
     connection: Connection, rotation: Rotation, handler: str, room: int, now: int, *, most: Most | None = None
 ) -> list[tuple[int, int]]:
     """Return id and mailbox of up to `room` due deliveries of `handler`, taken from its mailboxes in turn."""
-    # Of those that may have none there may be many, and others behind them.
-    width = MAILBOXES if most is not None and most.fewer else min(room, MAILBOXES)
-    boxes = _next_mailboxes(connection, rotation.get(handler, 0), handler, width)
-    queues: dict[int, list[tuple[int, int]]] = {box: [] for box in boxes if most is None or most.of(box) > 0}
-    if queues:
-        for key, mailbox in _read_oldest(connection, list(queues), handler, now, -(-room // len(queues))):
-            if most is None or len(queues[mailbox]) < most.of(mailbox):
-                queues[mailbox].append((key, mailbox))
-    turns = chain.from_iterable(zip_longest(*queues.values()))
-    taken = [each for each in turns if each is not None][:room]
+    after = rotation.get(handler, 0)
+    barred = sum(1 for count in most.fewer.values() if count <= 0) if most is not None else 0
+    boxes = _next_mailboxes(connection, after, handler, min(room + barred, MAILBOXES))
+    taken = _taken(connection, boxes, handler, room, now, most=most)
+    if barred and not taken:
+        # All that is due there may be of those that may have none, and others behind them.
+        boxes = _next_mailboxes(connection, after, handler, MAILBOXES)
+        taken = _taken(connection, boxes, handler, room, now, most=most)
     if boxes:
         rotation[handler] = taken[-1][1] if taken else boxes[-1]
     return taken
+
+
+def _taken(
+    connection: Connection, boxes: Sequence[int], handler: str, room: int, now: int, *, most: Most | None
+) -> list[tuple[int, int]]:
+    queues: dict[int, list[tuple[int, int]]] = {box: [] for box in boxes if most is None or most.of(box) > 0}
+    if not queues:
+        return []
+    for key, mailbox in _read_oldest(connection, list(queues), handler, now, -(-room // len(queues))):
+        if most is None or len(queues[mailbox]) < most.of(mailbox):
+            queues[mailbox].append((key, mailbox))
+    turns = chain.from_iterable(zip_longest(*queues.values()))
+    return [each for each in turns if each is not None][:room]
 
 
 def _next_mailboxes(connection: Connection, after: int, handler: str, most: int) -> list[int]:
