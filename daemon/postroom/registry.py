@@ -78,6 +78,8 @@ class HandlerRegistry:
             HandlerError: There is no such handler, or it cannot be imported; it says where and what to do.
         """
         place, colon, attribute = use.rpartition(":")
+        if not colon and (use.endswith(".py") or "/" in use):
+            raise _classless(use, _module_of_file(directory / Path(use).expanduser()))
         if not colon:
             return self._registered(use)
         if not place or not attribute.isidentifier():
@@ -139,7 +141,7 @@ def _class_of(module: ModuleType, attribute: str, use: str) -> HandlerClass:
     where = module.__file__ or module.__name__
     found = getattr(module, attribute, None)
     if found is None:
-        others = [name for name, each in vars(module).items() if _is_handler(each)]
+        others = _handlers_in(module)
         raise HandlerError(
             f"Handler {use}: {where} has no class {attribute!r}.",
             remedy=f"It has {', '.join(others)}." if others else f"Define it: `class {attribute}(Handler[MyOptions])`.",
@@ -156,6 +158,21 @@ def _class_of(module: ModuleType, attribute: str, use: str) -> HandlerClass:
         )
     handler: HandlerClass = found
     return handler
+
+
+def _classless(use: str, module: ModuleType) -> HandlerError:
+    """Say which classes a file has that was named without one."""
+    meant = " or ".join(f"`{use}:{name}`" for name in _handlers_in(module))
+    return HandlerError(
+        f"{use!r} names a file and no class in it.",
+        remedy=f"Write {meant}."
+        if meant
+        else f"Define one in it, `class MyHandler(Handler[MyOptions])`, and write `{use}:MyHandler`.",
+    )
+
+
+def _handlers_in(module: ModuleType) -> list[str]:
+    return [name for name, each in vars(module).items() if _is_handler(each)]
 
 
 def _is_handler(found: object) -> bool:

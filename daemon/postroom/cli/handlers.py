@@ -118,11 +118,15 @@ def new_handler(name: str, directory: Path) -> None:
 
 def _check_name(name: str) -> None:
     """Refuse names that cannot be a module, or would hide one from the handler's own test."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.startswith("test_"):
-        raise click.BadParameter(
-            f"{name!r} cannot name a handler: use small letters, digits and `_`, beginning with a letter.",
-            param_hint="NAME",
-        )
+    why = ""
+    if keyword.iskeyword(name):
+        why = "it is a keyword of Python, so take another"
+    elif name.startswith("test_"):
+        why = "it begins as tests do, so take another"
+    elif not _NAME.fullmatch(name):
+        why = "use small letters, digits and `_`, beginning with a letter"
+    if why:
+        raise click.BadParameter(f"{name!r} cannot name a handler: {why}.", param_hint="NAME")
     if name in HandlerRegistry.installed().names() or importlib.util.find_spec(name) is not None:
         raise click.BadParameter(f"{name!r} is taken by an installed handler or module.", param_hint="NAME")
 

@@ -214,3 +214,23 @@ def test_the_reference_lists_every_placeholder_and_variable():
 def test_the_reference_shows_every_field_a_webhook_sends():
     section = REFERENCE.read_text().partition("```json\n")[2].partition("```")[0]
     assert json.loads(section)["data"].keys() == payload.metadata(make_message(), FakeContext()).keys()
+
+
+def test_a_file_without_its_class_is_told_the_class(run):
+    written(run, "count_words")
+    result = run("show", "./handlers/count_words.py")
+    assert result.exit_code == 1
+    assert "names a file and no class in it" in str(result.exception)
+    assert "`./handlers/count_words.py:CountWords`" in str(result.exception)
+    Path("empty.py").write_text("")
+    assert "`class MyHandler(Handler[MyOptions])`" in str(run("show", "empty.py").exception)
+    assert "cannot be read" in str(run("show", "./missing.py").exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("class", "a keyword of Python"), ("test_mails", "begins as tests do"), ("A b", "small letters")]
+)
+def test_a_name_that_no_handler_can_have_is_refused_with_the_reason(run, name, why):
+    result = run("new", name)
+    assert result.exit_code == 2
+    assert why in result.output
