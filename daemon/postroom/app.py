@@ -205,7 +205,8 @@ class App:
         )
         health = self.report.health
         health.watch(
-            {(each.address, name): each.freshness for each in generation.config.mailboxes for name in each.folders}
+            {(each.address, name): each.freshness for each in generation.config.mailboxes for name in each.folders},
+            {each.address: each.tenant for each in generation.config.mailboxes},
         )
         health.expect(PROGRESS, ROUNDS_WITHIN)
         self.reconciler.replace(each.poller for each in found)

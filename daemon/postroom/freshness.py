@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from postroom.errors import PostroomError
@@ -19,25 +20,38 @@ _REMEDY = "If nothing else is wrong, it brings more than that time allows: raise
 
 
 class FreshnessWatch:
-    """Looks at the age of each folder; `delay` says what keeps a folder's round from ending, or nothing."""
+    """Looks at the age of each folder.
 
-    def __init__(self, *, clock: Clock, report: Report, delay: Callable[[str, str], str]) -> None:
+    Args:
+        delay: Says what keeps a folder's round from ending, or nothing.
+        seconds: A clock that nobody sets; by it a look comes late.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        report: Report,
+        delay: Callable[[str, str], str],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
         self._report = report
         self._delay = delay
         self._said: dict[str, float] = {}
-        self._looked = clock.monotonic()
+        self._seconds = seconds
+        self._looked = seconds()
 
     async def look(self) -> None:
-        """Report what is too old, and what is fresh again. A parked mailbox has its problem already.
+        """Report what is too old, and what is fresh again. A mailbox that is shut out has its problem already.
 
         A look that comes late says nothing: the daemon itself stood still, which has been said, and rounds come first.
         """
         health, now = self._report.health, self._clock.monotonic()
-        before, self._looked = self._looked, now
-        if now - before > 2 * EVERY:
+        before, self._looked = self._looked, self._seconds()
+        if self._looked - before > 2 * EVERY:
             return
-        stale = {key for key in health.stale(now) if not health.is_parked(key[0])}
+        stale = {key for key in health.stale(now) if not health.is_shut_out(key[0])}
         for mailbox, folder in stale:
             subject = f"freshness {mailbox}/{folder}"
             if subject not in health.troubles or now - self._said.get(subject, now) >= AGAIN:

@@ -26,7 +26,9 @@ class Bench:
         metrics = Metrics(self.health, self.clock)
         self.report = Report(configure("info", "json", self.log), metrics, self.health, self.clock)
         self.health.watch({("a@b", "Inbox"): 150.0})
-        self.watch = FreshnessWatch(clock=self.clock, report=self.report, delay=lambda *_: self.why)
+        self.watch = FreshnessWatch(
+            clock=self.clock, report=self.report, delay=lambda *_: self.why, seconds=self.clock.monotonic
+        )
 
     async def after(self, seconds):
         await self.clock.advance(seconds)
@@ -68,6 +70,12 @@ async def test_it_is_said_once_and_its_end_once(bench):
     await bench.after(1)
     log = bench.log.getvalue()
     assert (log.count('"problem"'), log.count('"recovered"')) == (1, 1)
+
+
+async def test_of_a_tenant_that_nobody_signs_in_to_nothing_more_is_said(bench):
+    bench.health.watch({("a@b", "Inbox"): 150.0}, {"a@b": "default"})
+    bench.report.problem("token default", "The secret has expired.")
+    assert await bench.after(1000) is None
 
 
 async def test_of_a_parked_mailbox_nothing_more_is_said(bench):

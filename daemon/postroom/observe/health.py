@@ -88,6 +88,7 @@ class Health:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._expected: dict[str, _Expectation] = {}
+        self._tenants: Mapping[str, str] = {}
         self._mailboxes: set[str] = set()
         self._started_at = clock.now()
         self.phase: Phase = "starting"
@@ -97,9 +98,13 @@ class Health:
         self.unaccounted: dict[tuple[str, str], int] = {}
         self.counts: Mapping[str, int] = {}
 
-    def watch(self, folders: Mapping[tuple[str, str], float]) -> None:
-        """Set the watched (mailbox, folder) pairs with the age in seconds each may reach; known ages are kept."""
+    def watch(self, folders: Mapping[tuple[str, str], float], tenants: Mapping[str, str] | None = None) -> None:
+        """Set the watched (mailbox, folder) pairs with the age in seconds each may reach; known ages are kept.
+
+        `tenants` says which one each mailbox is of.
+        """
         now = self._clock.monotonic()
+        self._tenants = tenants or {}
         gone = self.folders.keys() - folders.keys()
         self.forget([f"{what} {mailbox}/{folder}" for mailbox, folder in gone for what in OF_A_FOLDER])
         mailboxes = {mailbox for mailbox, _ in folders}
@@ -191,6 +196,10 @@ class Health:
     def is_parked(self, mailbox: str) -> bool:
         """Say whether a mailbox has a problem as a whole: none of its folders is walked then."""
         return f"mailbox {mailbox}" in self.troubles
+
+    def is_shut_out(self, mailbox: str) -> bool:
+        """Say whether why its folders are late is known: it is parked, or nobody signs in to its tenant."""
+        return self.is_parked(mailbox) or f"token {self._tenants.get(mailbox)}" in self.troubles
 
     def stale(self, now: float) -> list[tuple[str, str]]:
         """Name the watched folders whose last finished round is too long ago."""

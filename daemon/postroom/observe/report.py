@@ -58,6 +58,7 @@ class Report:
         self._said: dict[str, tuple[float, Trouble]] = {}
         self._events: Mapping[str, Callable[[dict[str, Any]], None]] = {
             "round": self._round,
+            "round_failed": self._round_failed,
             "delivery": self._delivery,
             "action": self._action,
             "token": self._token,
@@ -100,8 +101,6 @@ class Report:
         for replaced in self.health.replaced_by(subject):
             self._over(replaced, replaced_by=problem_id(subject))
         trouble = self.health.problem(subject, error, fields)
-        if subject.startswith("mailbox "):
-            self.metrics.round("failed")
         now = self._clock.monotonic()
         said = self._said.get(subject)
         if trouble.count > 1 and said is not None and now - said[0] < REMIND and trouble.same_text(said[1]):
@@ -148,6 +147,11 @@ class Report:
         self.metrics.round("ok", fields.get("seconds"), fresh)
         self.health.walked(fields["mailbox"], fields["folder"], fields.get("mode", "delta"))
         (self.log.info if fresh else self.log.debug)("round", **fields)
+
+    def _round_failed(self, fields: dict[str, Any]) -> None:
+        """The operator hears of it by the problem of its folder, mailbox or tenant."""
+        self.metrics.round("failed")
+        self.log.debug("round_failed", **fields)
 
     def _delivery(self, fields: dict[str, Any]) -> None:
         state = str(fields["state"])

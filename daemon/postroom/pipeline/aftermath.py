@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from postroom.errors import JournalError
+from postroom.errors import AuthError, JournalError
 from postroom.pipeline.agenda import Agenda
 from postroom.pipeline.due import Due, after_failure, next_due
 from postroom.pipeline.parking import Parked, Parking, explained
@@ -69,6 +69,7 @@ class Aftermath:
         """Say that a round failed, keep it with the folder, and return when to try again."""
         due.failures += 1
         folder = due.watch.poller.folder
+        self._report.event("round_failed", mailbox=folder.mailbox, folder=folder.name, failures=due.failures)
         was_parked = due.mailbox in self.parking
         parked = self.parking.failed(due.mailbox, due.subject, error)
         if parked is not None:
@@ -77,7 +78,11 @@ class Aftermath:
             return parked.probe_at
         if was_parked:
             await self._return(due)
-        self._report.problem(due.subject, error, mailbox=folder.mailbox, folder=folder.name)
+        if isinstance(error, AuthError):
+            # Nobody signs in to this tenant: one problem, however many folders it has.
+            self._report.problem(f"token {due.watch.tenant}", error)
+        else:
+            self._report.problem(due.subject, error, mailbox=folder.mailbox, folder=folder.name)
         await self._keep(due, error)
         retry_after = getattr(error, "retry_after", None)
         return self._clock.monotonic() + after_failure(due.watch.interval, due.failures, retry_after)

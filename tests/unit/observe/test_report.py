@@ -40,7 +40,12 @@ def test_a_problem_is_said_once_while_it_stays_the_same(desk, lines):
     assert line["what"] == "Graph refused (0000-bbbb)."
     assert line["remedy"] == "Grant Mail.Read."
     assert (line["mailbox"], line["folder"], line["subject"]) == ("a@b.example", "Inbox", INBOX)
-    assert sample(desk, "postroom_rounds_total", outcome="failed") == 100
+
+
+def test_rounds_that_fail_are_counted(desk):
+    for _ in range(3):
+        desk.report.event("round_failed", mailbox="a@b.example", folder="Inbox", failures=1)
+    assert sample(desk, "postroom_rounds_total", outcome="failed") == 3
 
 
 def test_a_problem_that_goes_on_is_said_again_after_a_while(desk, lines):

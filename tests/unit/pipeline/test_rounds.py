@@ -397,6 +397,16 @@ async def test_a_mailbox_that_cannot_be_used_is_parked_with_one_problem_and_one_
     assert journal.calls["parked"] == 2
 
 
+async def test_a_tenant_that_nobody_signs_in_to_is_one_problem_however_many_folders_it_has(rounds, clock, notes):
+    async def hindered(_):
+        raise AuthError("The secret has expired.", code="AADSTS7000222", remedy="Renew it.")
+
+    rounds.replace([Watch(Poller(f"{n}", hindered, f"{n}@b.example"), 30.0, "default") for n in range(5)])
+    await pass_time(rounds, clock, 60)
+    assert named(notes, "token default")
+    assert {subject for subject, *_ in notes.problems} == {"token default"}
+
+
 @pytest.mark.parametrize(
     ("error", "most"),
     [
