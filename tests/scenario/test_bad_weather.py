@@ -164,7 +164,7 @@ async def test_token_endpoint_down_for_longer_than_the_tokens_life(scene):
     break_down(scene, EntraAnswer(90033), path="*/token")
     await scene.go_on(2.5 * HOUR)
     assert scene.tenant.faults.injected
-        assert "token default" in scene.daemon.app.report.health.troubles
+    assert "token default" in scene.daemon.app.report.health.troubles
     scene.tenant.faults.clear()
     await scene.settled(48 * HOUR)  # MSAL itself waits some seconds of true time before it asks again
     await pass_time(scene.daemon, scene.clock, 20)
