@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from postroom.errors import JournalError, JournalGone
 from postroom.journal.engine import READING, sync
 from postroom.journal.faults import translate
+from postroom.journal.presence import Presence
 from postroom.threads import in_thread
 
 CLOSE_SECONDS = 30.0
@@ -31,21 +32,21 @@ class Database:
 
     Args:
         where: What errors call it: a path, or a URL without its password.
-    """
-
         presence: Asked before each transaction whether the file is still where it was opened.
 
     Attributes:
         gone: Set once a transaction was refused because it is not.
         loss: What that transaction raised.
+    """
+
     def __init__(self, engine: Engine, threads: int, where: str, presence: Presence | None = None) -> None:
         self.where = where
         self.engine = engine
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
-        self._mine = threading.local()
         self.gone = asyncio.Event()
         self.loss: JournalGone | None = None
         self._presence = presence
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
+        self._mine = threading.local()
         self._connections: list[Connection] = []
         self._closed = False
 
@@ -72,10 +73,10 @@ class Database:
             raise
 
     def _run(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - same
-        with self._translating():
-            connection = self._connection()
         if self._presence is not None:
             self._presence.check()
+        with self._translating():
+            connection = self._connection()
             connection.info[READING] = reading
             with connection.begin():
                 return work(connection)
