@@ -303,3 +303,11 @@ class Handler(ABC, Generic[OptionsT]):
     def secrets(self) -> Mapping[str, Path]:
         """Name the files that hold secrets, so that `check` can warn when the world may read them."""
         return {}
+
+    def missing(self) -> Mapping[str, str]:
+        """Say which options name what this machine does not have, so that `check` can warn; `open` has the last word.
+
+        Option name -> a sentence's beginning, such as ``the program /usr/bin/lp is not there``. Nothing is changed, and
+        nothing outside of this machine is asked.
+        """
+        return {}

@@ -94,6 +94,7 @@ async def test_the_life_cycle_has_harmless_defaults():
     await handler.open()
     await handler.close()
     assert handler.secrets() == {}
+    assert handler.missing() == {}
 
 
 async def test_an_attachment_is_read_in_pieces_or_whole():

@@ -111,13 +111,17 @@ def _options(cls: type[Handler[Any]], node: Node, shop: Workshop) -> Options | N
         if shaped is None or shop.findings.touched(tree.path):
             return None
         options = relative_to(shaped.model, shop.directory)
-        secrets = cls(options).secrets()
+        handler = cls(options)
+        secrets, missing = handler.secrets(), handler.missing()
     except Exception as error:  # noqa: BLE001 - a stranger's class may raise anything, and it is reported
         text = without_values(f"the handler refuses these options: {type(error).__name__}: {error}; correct them", tree)
         shop.findings.add(Id.HANDLER_REFUSED, tree.place, text)
         return None
     for setting, path in secrets.items():
         check_file(path, tree.child(setting) or tree, shop.findings, secret=True)
+    for setting, what in missing.items():
+        text = without_values(f"{what} on this machine; `postroom run` needs it", tree)
+        shop.findings.add(Id.MISSING_HERE, (tree.child(setting) or tree).place, text)
     return options if not shop.findings.touched(tree.path) else None
 
 

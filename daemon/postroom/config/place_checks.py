@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,10 +26,14 @@ def _check_journal(shaped: Shaped[File], directory: Path, findings: Findings) ->
     scheme, _, file = shaped.model.journal.partition(":///")
     place = shaped.node("journal").place
     if scheme == "sqlite":
-        parent = (directory / file.partition("?")[0]).parent
+        database = directory / file.partition("?")[0]
+        parent = database.parent
         # The file's own directory is there. One that may not be looked into may be: the daemon's user can tell.
         if parent != directory and _is_missing(parent):
             text = f"the directory {parent} of the journal is not there; make it before `postroom run`"
+            findings.add(Id.NO_JOURNAL_DIRECTORY, place, text)
+        elif (closed := _closed(parent, database)) is not None:
+            text = f"{closed} may not be written to here; make it writable for the user that `postroom run` works as"
             findings.add(Id.NO_JOURNAL_DIRECTORY, place, text)
     elif find_spec("psycopg") is None:
         text = 'the driver psycopg is not installed; run `pip install "psycopg[binary]"`, or write sqlite:///FILE'
@@ -43,6 +48,16 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _closed(directory: Path, database: Path) -> Path | None:
+    """Return which of them may be read and not written to; of what may not be looked into nothing can be told."""
+    for path in (directory, database):
+        if not os.access(path, os.R_OK):
+            return None
+        if not os.access(path, os.W_OK):
+            return path
+    return None
 
 
 def _check_console(shaped: Shaped[File], findings: Findings) -> None:

@@ -63,6 +63,7 @@ class Id(enum.StrEnum):
     HANDLER_REFUSED = "PR044"
     HANDLER_TWICE = "PR045"
     BAD_RETRY = "PR046"
+    MISSING_HERE = "PR047"
 
     DUPLICATE_MAILBOX = "PR050"
     DUPLICATE_FOLDER = "PR051"
@@ -92,6 +93,7 @@ WARNINGS = frozenset(
         Id.SECRET_EXPOSED,
         Id.UNUSED_HANDLER,
         Id.HANDLER_TWICE,
+        Id.MISSING_HERE,
         Id.UNREACHABLE_RULE,
         Id.IDLE_RULE,
         Id.NEVER_FAILS,

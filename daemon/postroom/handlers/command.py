@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Literal
@@ -85,13 +85,19 @@ class Command(Handler[CommandOptions]):
 
     async def open(self) -> None:
         """Look for the program; raises HandlerError when it is not there."""
-        program = self._argv()[0]
-        path = self.options.environment.get("PATH", os.environ.get("PATH"))
-        if shutil.which(program, path=path) is None:
+        if self.missing():
             raise HandlerError(
-                f"There is no program {program} that could be run.",
+                f"There is no program {self._argv()[0]} that could be run.",
                 remedy="Install it, make it executable, or mend `command`: a path starts at the configuration file.",
             )
+
+    def missing(self) -> Mapping[str, str]:
+        """Look for the program."""
+        program = self._argv()[0]
+        path = self.options.environment.get("PATH", os.environ.get("PATH"))
+        if shutil.which(program, path=path) is not None:
+            return {}
+        return {"command": f"there is no program {program} that could be run"}
 
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Run it for one mail."""

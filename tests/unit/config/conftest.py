@@ -66,7 +66,17 @@ class Grumpy(Handler[Options]):
         return Done()
 
 
-HANDLERS: dict[str, type[Handler[Any]]] = {"save_files": Save, "log": Log, "grumpy": Grumpy}
+class Needy(Handler[Options]):
+    """Print mails on what is not there."""
+
+    async def handle(self, message: Message, context: Context) -> Outcome:
+        return Done()
+
+    def missing(self) -> Mapping[str, str]:
+        return {"printer": "the printer lp0 is not there"}
+
+
+HANDLERS: dict[str, type[Handler[Any]]] = {"save_files": Save, "log": Log, "grumpy": Grumpy, "needy": Needy}
 
 
 def lookup(use: str, directory: Path) -> type[Handler[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 
@@ -20,6 +22,20 @@ def test_a_directory_that_is_there_is_no_problem(full, tmp_path):
     (tmp_path / "state").mkdir()
     assert full("journal: sqlite:///state/j.db\n").warnings == ()
     assert full("journal: sqlite:///j.db?mode=rw\n").warnings == ()
+
+
+def test_a_directory_or_a_file_that_may_not_be_written_to_is_a_warning(full, tmp_path, monkeypatch):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "j.db").touch()
+    closed = set()
+    monkeypatch.setattr("os.access", lambda path, mode: not (mode & os.W_OK and str(path) in closed))
+    for name in ("state", "state/j.db"):
+        closed = {str(tmp_path / name)}
+        (problem,) = full("journal: sqlite:///state/j.db\n").warnings
+        assert problem.id == "PR028"
+        assert f"{tmp_path / name} may not be written to" in problem.text
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path / "state"))
+    assert full("journal: sqlite:///state/j.db\n").warnings == (), "the daemon's user may look into it"
 
 
 def test_a_journal_on_postgresql_without_its_driver_is_an_error(problems, monkeypatch):

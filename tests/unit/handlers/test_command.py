@@ -292,3 +292,9 @@ async def test_a_program_cancelled_while_it_starts_is_gone(tmp_path, turns):
         await running
     pids = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
     assert not any(alive(int(pid)) for pid in pids)
+
+
+def test_a_program_that_is_not_there_is_missing_before_anything_is_run(tmp_path):
+    there, gone = (Command(CommandOptions(command=[word])) for word in ("/bin/sh", "/no/such/prog"))
+    assert there.missing() == {}
+    assert gone.missing() == {"command": "there is no program /no/such/prog that could be run"}
