@@ -289,8 +289,7 @@ def _listed(fields: Mapping[str, Any]) -> PostroomError:
     return PostroomError(
         f"{fields['folder']} of {fields['mailbox']} is listed by time of receipt, because delta cannot run. "
         f"{fields['reason']}",
-        remedy="All mail is handled. Delta is tried again every half hour, and at once after a reload or restart; if "
-        "the mailbox is full, empty it or raise its quota.",
+        remedy=fields["remedy"],
     )
 
 

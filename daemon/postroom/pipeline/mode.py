@@ -19,6 +19,12 @@ DELTA_PATIENCE = 3
 
 _BEFORE = "It was listed already when the daemon started, or was reloaded."
 
+_BACK = "All mail is handled. Delta is tried again every half hour, and at once after a reload or restart"
+FULL = f"Empty the mailbox or raise its quota. {_BACK}."
+"""What to do where delta finds no room for its state in the mailbox."""
+WAIT = f"{_BACK}; if it goes on for days, ask Microsoft's support why delta fails."
+"""What to do where the mailbox is not to blame."""
+
 
 class FolderMode:
     """Decides for each round how a folder is walked, and says once when that changes.
@@ -51,7 +57,7 @@ class FolderMode:
         if not self._delta:
             return folder
         if self._clock.monotonic() < self._resting_until:
-            self.announce(folder, _BEFORE)
+            self.announce(folder, _BEFORE, WAIT)
             return folder
         self.is_trial = True
         self._listing_at = folder
@@ -82,13 +88,14 @@ class FolderMode:
         self._delta_at = folder if keep_link and folder.link is not None else None
         return self._listing_at or replace(folder, mode="listing", link=None, walk="full")
 
-    def announce(self, folder: WatchedFolder, reason: str) -> None:
-        """Say that the folder is listed now; while it goes on nothing more is said."""
+    def announce(self, folder: WatchedFolder, reason: str, remedy: str) -> None:
+        """Say that the folder is listed now, and what to do; while it goes on nothing more is said."""
         if self._since is None:
             self._since = self._clock.monotonic()
         if not self._is_said:
             self._is_said = True
-            self._report.event("fallback", mailbox=folder.mailbox, folder=folder.name, reason=reason, mode="listing")
+            own = {"mailbox": folder.mailbox, "folder": folder.name, "mode": "listing"}
+            self._report.event("fallback", **own, reason=reason, remedy=remedy)
 
     def forget(self) -> None:
         """Another folder has the name now: where either way stood means nothing."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired, Unavailable
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
-from postroom.pipeline.mode import DELTA_PATIENCE, FolderMode
+from postroom.pipeline.mode import DELTA_PATIENCE, FULL, STORM, WAIT, FolderMode
 from postroom.pipeline.owners import Owners
 from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
@@ -162,7 +162,7 @@ class FolderPoller:
         if isinstance(error, Unavailable):
             return await self._try_listing(error, folder_id)
         if isinstance(error, QuotaExceeded):
-            self._list(str(error), keep_link=True)
+            self._list(error.message, FULL, keep_link=True)
         elif isinstance(error, NotFound) and (self.folder.link is None or error.code.lower() not in _LINK_IS_DEAD):
             raise error
         folder_id = await self._resolved()
@@ -170,10 +170,10 @@ class FolderPoller:
             await self._restart(error)
         return await self._walk.run(folder_id)
 
-    def _list(self, reason: str, *, keep_link: bool) -> None:
+    def _list(self, reason: str, remedy: str, *, keep_link: bool) -> None:
         """List the folder from now on; delta keeps its state in the mailbox, listing does not."""
         self._become(self._mode.listed(self.folder, keep_link=keep_link))
-        self._mode.announce(self.folder, reason)
+        self._mode.announce(self.folder, reason, remedy)
 
     async def _try_listing(self, error: Unavailable, folder_id: str) -> RoundResult:
         """List instead where delta fails round after round, or fails again, and nothing else does.
@@ -191,14 +191,14 @@ class FolderPoller:
                 self._become(before)
             raise error from None
         often = "still fails" if trial else f"has failed {DELTA_PATIENCE} rounds in a row"
-        self._mode.announce(self.folder, f"Delta {often}, listing works. {error}")
+        self._mode.announce(self.folder, f"Delta {often}, listing works. {error.message}", WAIT)
         return result
 
     async def _restart(self, error: GraphError) -> None:
         """List the folder again by delta; known mail is suppressed. In a storm of resets delta gets a rest."""
         self._say_resync(error.code, error.request_id)
         if self._mode.has_stormed():
-            self._list(str(error), keep_link=False)
+            self._list(f"It was reset {STORM} times within an hour. {error.message}", WAIT, keep_link=False)
         else:
             await self._list_again()
 

@@ -195,7 +195,7 @@ def test_a_throttled_tenant_does_not_flood_the_log_but_a_long_wait_is_said(desk,
 
 @pytest.mark.parametrize("name", ["resync", "fallback"])
 def test_what_an_operator_may_want_to_look_at_is_a_warning(desk, lines, name):
-    desk.report.event(name, mailbox="a@b", folder="Inbox", reason="It is full.")
+    desk.report.event(name, mailbox="a@b", folder="Inbox", reason="It is full.", remedy="Empty it.")
     assert lines()[0]["level"] == "warning"
 
 
@@ -203,10 +203,12 @@ def test_a_folder_that_is_listed_is_a_problem_of_health_until_delta_works_again_
     desk.health.phase = "running"
     desk.health.watch({("a@b", "Inbox"): 60.0})
     for _ in range(3):  # a reload makes a new poller, which says it again
-        desk.report.event("fallback", mailbox="a@b", folder="Inbox", reason="It is full.", mode="listing")
+        desk.report.event(
+            "fallback", mailbox="a@b", folder="Inbox", mode="listing", reason="It is full.", remedy="Empty it."
+        )
     [problem] = desk.health.snapshot()["problems"]
     assert (desk.health.status(), problem["severity"], problem["where"]) == ("degraded", "warning", "mode a@b/Inbox")
-    assert problem["what_to_do"]
+    assert (problem["what"].endswith("It is full."), problem["what_to_do"]) == (True, "Empty it.")
     desk.report.event("restored", mailbox="a@b", folder="Inbox", mode="delta")
     assert desk.health.status() == "ok"
     assert [line["event"] for line in lines()] == ["fallback", "restored"]

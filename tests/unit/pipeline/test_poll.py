@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +26,7 @@ from postroom.model import Delete, DeliveryState, Details, MarkRead, Settlement,
 from postroom.pipeline import walk
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import LOOKS_AT_ONCE, PATIENCE
-from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, STORM
+from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, FULL, STORM, WAIT
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reading import GONE_WAIT
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
@@ -563,6 +564,29 @@ async def test_while_it_stays_full_listing_goes_on_from_where_it_stood(poller_of
     assert mail.requests[0] == ("delta", None)
     assert mail.requests[1] == ("listing", START + timedelta(minutes=90 - 15), None)
     assert poller.folder.link == resting
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "remedy"),
+    [
+        (QuotaExceeded("Graph says full.", remedy="Do this.", **GRAPH), 1, FULL),
+        (ResyncRequired("Graph says gone.", remedy="Do this.", **GRAPH), STORM, WAIT),
+        (Unavailable("Graph says down.", remedy="Do this."), DELTA_PATIENCE, WAIT),
+    ],
+)
+async def test_why_a_folder_is_listed_is_said_without_a_remedy_and_what_to_do_fits_the_cause(
+    *, poller_of, mail, notes, error, times, remedy
+):
+    mail.script(None, page(delta_link="D1"), *[page(delta_link="D1")] * times)
+    mail.script("D1", *[error] * times)
+    poller = poller_of()
+    for _ in range(2 * times + 1):
+        with contextlib.suppress(Unavailable):
+            await poller.round()
+
+    [told] = notes.named("fallback")
+    assert told["reason"].endswith(error.message)
+    assert told["remedy"] == remedy
 
 
 async def test_each_change_of_mode_is_said_once_however_often_delta_is_tried_in_between(poller_of, mail, clock, notes):
