@@ -16,6 +16,10 @@ OUTAGE = "outage"
 """File beside the ledger; while it is there, what a handler needs is down."""
 
 
+END = " ."
+"""What a line ends with that was written whole."""
+
+
 class LedgerOptions(Options):
     """Where the ledger is."""
 
@@ -33,8 +37,8 @@ class Ledger(Handler[LedgerOptions]):
         os.close(self.line)
 
     def note(self, context: Context, answer: str) -> None:
-        """Add a line and see it on the disk."""
-        os.write(self.line, f"{self.life} {context.attempt} {answer} {context.idempotency_key}\n".encode())
+        """Add a line and see it on the disk; a kill may cut it short, which then spoils no other."""
+        os.write(self.line, f"\n{self.life} {context.attempt} {answer} {context.idempotency_key}{END}".encode())
         os.fdatasync(self.line)
 
     async def handle(self, message: Message, context: Context) -> Outcome | None:

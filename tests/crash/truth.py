@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from crash.handlers import END
+
 Key = str
 """A delivery's idempotency key."""
 
@@ -68,11 +70,12 @@ class Findings:
 
 
 def read_ledger(path: Path) -> list[Run]:
-    """Return the runs in the order in which they were noted."""
+    """Return the runs in the order in which they were noted; one whose note was cut short by a kill was none."""
     runs = []
     for line in path.read_text().splitlines() if path.exists() else ():
-        life, attempt, answer, key = line.split(" ", 3)
-        runs.append(Run(int(life), int(attempt), answer, key))
+        if line.endswith(END):
+            life, attempt, answer, key = line.removesuffix(END).split(" ", 3)
+            runs.append(Run(int(life), int(attempt), answer, key))
     return runs
 
 
