@@ -122,7 +122,8 @@ def _show(audits: Sequence[FolderAudit], period: Period, limit: int) -> None:
     missing = [(each, mail) for each in audits for mail in each.missing]
     if missing:
         rows = [(each.mailbox, each.folder, mail.received_at, mail.subject, mail.id) for each, mail in missing[:limit]]
-        show_table(f"Missing ({len(missing)})", ("mailbox", "folder", "received", "subject", "Graph's id"), rows)
+        columns = ("mailbox", "folder", "received", "subject", "Graph's id")
+        show_table(f"Missing ({len(missing)})", columns, rows, under=("subject", "Graph's id"))
     for each in audits:
         if each.error:
             echo(f"{each.mailbox}/{each.folder} could not be read: {each.error}")

@@ -48,7 +48,9 @@ def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit
         print_json([asdict(delivery) for delivery in found])
         return
     columns = ("id", "message", "mailbox", "subject", "handler", "state", "attempt", "note or error")
-    show_table("Deliveries", columns, [_row(delivery) for delivery in found])
+    show_table(
+        "Deliveries", columns, [_row(delivery) for delivery in found], under=("mailbox", "subject", "note or error")
+    )
 
 
 def _row(each: DeliveryRecord) -> tuple[object, ...]:

@@ -42,7 +42,7 @@ def list_mailboxes(path: Path, as_json: bool) -> None:
         columns = ("tenant", *columns)
         tenants = [mailbox.tenant for mailbox in found for _ in mailbox.folders]
         rows = [(tenant, *row) for tenant, row in zip(tenants, rows, strict=True)]
-    show_table("Mailboxes", columns, rows)
+    show_table("Mailboxes", columns, rows, under=("last round", "mode", "last error"))
 
 
 Watched = Callable[[MailboxRecord, FolderRecord], bool | None]

@@ -50,7 +50,7 @@ def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int
         print_json([asdict(message) for message in found])
         return
     columns = ("id", "received", "mailbox", "from", "subject", "deliveries")
-    show_table("Messages", columns, [_row(message) for message in found])
+    show_table("Messages", columns, [_row(message) for message in found], under=("from", "subject", "deliveries"))
 
 
 def _row(message: MessageRecord) -> tuple[object, ...]:
@@ -177,19 +177,21 @@ def _show(detail: MessageDetail) -> None:
     show_table(f"Message {record.id}", ("what", "value"), facts)
     if detail.deliveries:
         columns = ("id", "handler", "rule", "state", "attempt", "due", "note or error")
-        show_table("Deliveries", columns, [_delivery(each) for each in detail.deliveries])
+        show_table("Deliveries", columns, [_delivery(each) for each in detail.deliveries], under=("note or error",))
     failed = [
         (delivery, each.attempt, each.outcome, each.ended_at, each.error)
         for delivery, attempts in detail.attempts.items()
         for each in attempts
     ]
     if failed:
-        show_table("Attempts that failed", ("delivery", "attempt", "outcome", "ended", "error"), failed)
+        attempt = ("delivery", "attempt", "outcome", "ended", "error")
+        show_table("Attempts that failed", attempt, failed, under=("error",))
     if detail.actions:
         rows = [
             (each.origin, _words(each.actions), each.state, each.attempt, last_words(each)) for each in detail.actions
         ]
-        show_table("Mail actions", ("origin", "actions", "state", "attempt", "note or error"), rows)
+        asked = ("origin", "actions", "state", "attempt", "note or error")
+        show_table("Mail actions", asked, rows, under=("actions", "note or error"))
 
 
 def _delivery(each: DeliveryRecord) -> tuple[object, ...]:

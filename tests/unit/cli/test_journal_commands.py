@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -386,3 +387,52 @@ def test_the_tenant_of_a_mailbox_is_told_where_there_are_several(config, capsys,
     lines, _ = listed(config, capsys)
     assert lines[1].split()[0] == "tenant"
     assert [line.split()[0] for line in lines[-2:]] == ["default", "fabrikam"]
+
+
+@pytest.fixture
+def narrow(config, tmp_path, monkeypatch):
+    """The journal with a mail whose fields are as long as they are in life, and a terminal of 80 columns."""
+
+    async def another():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        address = "invoices.department@contoso.example"
+        (folder,) = await journal.adopt([FolderSpec("default", address, "Inbox", None)], AT)
+        message = Message(
+            id="B", mailbox=address, folder="Inbox", received_at=AT, subject="Invoice 4712 " + "of May " * 9
+        )
+        new = NewMessage(message, (MatchedRule("rule 1", ("archive_invoices",)),), failure="The disk is full. " * 9)
+        await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+        await journal.folder_failed(folder.key, "Graph could not be reached for an hour, again and again. " * 3, AT)
+        await journal.close()
+
+    asyncio.run(another())
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "80"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("command", "under"),
+    [
+        (["deliveries", "list", "--dead"], ["    note or error: The disk is full. The disk is full."]),
+        (["messages", "list"], ["    subject: Invoice 4712 of May"]),
+        (["messages", "show", "B"], ["    note or error: The disk is full. The disk is full."]),
+        (["mailboxes", "list"], ["    last error: Graph could not be reached for an hour"]),
+    ],
+)
+def test_a_table_that_is_too_wide_for_the_terminal_puts_long_texts_under_their_row(narrow, capsys, command, under):
+    assert run([*command, "-c", narrow]) == 0
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert "invoices.department@contoso.example" in "\n".join(lines)
+    for text in under:
+        assert [line for line in lines if line.startswith(text)], "\n".join(lines)
+
+
+def test_a_table_that_fits_the_terminal_has_a_line_for_each_row(config, capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "160"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    assert run(["deliveries", "list", "-c", config]) == 0
+    told = capsys.readouterr().out
+    (row,) = [line for line in told.splitlines() if "Invoice 4711" in line]
+    assert "unreadable" in row
