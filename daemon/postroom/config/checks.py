@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postroom.config.handlers import Workshop, make_undeclared
+from postroom.config.loop_checks import check_loops
 from postroom.config.nodes import Node
 from postroom.config.problems import Findings, Id, Place, closest, suggestion
 from postroom.config.rule_checks import check_rules, placed_rules
@@ -56,6 +57,7 @@ def check_mailboxes(
         _check_poll(mailbox, node, findings, shaped.model.limits.requests)
         _check_freshness(mailbox, node, findings)
         check_rules(mailbox, node, findings)
+    check_loops(shaped, findings)
     _report_unused_tenants(shaped, names, findings)
     return _check_references(shaped, names, shop)
 

@@ -78,6 +78,7 @@ class Id(enum.StrEnum):
     NEVER_MATCHES = "PR060"
     WHOLE_SUBJECT = "PR061"
     FRESHNESS_TOO_SHORT = "PR062"
+    FORWARD_LOOP = "PR063"
 
     SIGN_IN_REFUSED = "PR070"
     UNREACHABLE = "PR071"
@@ -100,6 +101,7 @@ WARNINGS = frozenset(
         Id.NO_RULES,
         Id.NEVER_MATCHES,
         Id.WHOLE_SUBJECT,
+        Id.FORWARD_LOOP,
         Id.MISSING_PERMISSION,
     }
 )
