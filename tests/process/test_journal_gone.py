@@ -104,3 +104,27 @@ async def test_a_start_that_makes_a_new_journal_says_so_once_and_what_becomes_of
     async with daemon(config) as running:
         assert await running.stopped() == 0
         assert "journal_new" not in running.err.text
+
+
+async def test_a_second_daemon_that_begins_where_the_journal_was_is_soon_alone_and_unharmed(
+    in_state, deliver, gate, tmp_path
+):
+    config = in_state(f"handlers: {{gate: {gate.handler}}}\n" + RULES.replace("log", "gate"))
+    async with daemon(config) as first:
+        shutil.rmtree(tmp_path / "state")
+        (tmp_path / "state").mkdir()
+        async with daemon(config) as second:
+            deliver("one")
+            (await gate.attempt()).answer("done")
+            await second.err.event("round", fresh=1)
+            assert await first.ended() == 74
+            deliver("two")
+            attempt = await gate.attempt()
+            assert attempt.subject == "two"
+            attempt.answer("done")
+            assert await second.stopped() == 0
+        assert not [each for each in first.err.log if each["event"] == "round" and each.get("fresh")]
+    assert gate.waiting == 0
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert database.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall() == [("done", 2)]
