@@ -12,6 +12,7 @@ import click
 from postroom.cli.common import config_option, counted, json_option, limit_option, print_json, run_async
 from postroom.cli.known import check_known
 from postroom.cli.tables import show_table
+from postroom.cli.unserved import WHY, check_served, marked, retry_dead
 from postroom.cli.views import last_words, reason_option, state_option, with_views
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews
@@ -43,7 +44,7 @@ def list_deliveries(*, path: Path, state: Any, handler: str, mailbox: str, limit
             await check_known(path, views, handler=handler, mailbox=mailbox)
         return found
 
-    found = run_async(with_views(path, asked))
+    found = marked(run_async(with_views(path, asked)), path)
     if as_json:
         print_json([asdict(delivery) for delivery in found])
         return
@@ -76,21 +77,37 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
     """Run deliveries again, now, with their retry policy afresh.
 
     A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Of a mail
-    that could not be read, whose delivery is to `(rules)`, the rules are evaluated again.
+    that could not be read, whose delivery is to `(rules)`, the rules are evaluated again. Deliveries for a handler that
+    the configuration does not have are left as they are.
     """
     if bool(ids) == all_dead:
         raise click.UsageError("Name deliveries by their ids, or say --all-dead.")
     now = datetime.now(UTC)
     if ids:
-        count = run_async(with_views(path, lambda views: views.retry(ids, now)))
+        count = run_async(with_views(path, lambda views: _retry(path, views, ids, now)))
     else:
-        count = run_async(with_views(path, lambda views: _retry_dead(views, handler, mailbox, now)))
+        count = run_async(with_views(path, lambda views: _retry_dead(path, views, handler, mailbox, now)))
     click.echo(f"{counted(count, 'delivery is', 'deliveries are')} ready again.")
 
 
-async def _retry_dead(views: JournalViews, handler: str, mailbox: str, now: datetime) -> int:
-    """Retry the dead letters that the filters let through; raises PostroomError when they fit no delivery at all."""
-    count = await views.retry_dead(now, handler=handler, mailbox=mailbox)
+async def _retry(path: Path, views: JournalViews, ids: tuple[int, ...], now: datetime) -> int:
+    await check_served(path, views, ids)
+    return await views.retry(ids, now)
+
+
+async def _retry_dead(path: Path, views: JournalViews, handler: str, mailbox: str, now: datetime) -> int:
+    """Retry the dead letters that the filters let through; raises PostroomError when they fit no delivery at all.
+
+    So it does where all that fit are for handlers nobody has; where only some are, they are left, and named.
+    """
+    count, left = await retry_dead(path, views, handler, mailbox, now)
+    if left and not count:
+        raise PostroomError(
+            f"Nothing was retried: the dead letters of {', '.join(left)} would wait for ever, for {WHY}.",
+            remedy="Put it back under `handlers`, reload, and retry; or `postroom deliveries discard` them.",
+        )
+    if left:
+        click.echo(f"Left as they are, for {WHY}: the dead letters of {', '.join(left)}.", err=True)
     if not count and not await views.deliveries(handler=handler, mailbox=mailbox, limit=1) and (handler or mailbox):
         wanted = " ".join(filter(None, (handler and f"for handler {handler}", mailbox and f"in mailbox {mailbox}")))
         raise PostroomError(

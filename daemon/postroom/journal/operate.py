@@ -94,6 +94,13 @@ def select_ids(connection: Connection, *conditions: ColumnElement[bool]) -> list
     return [key for (key,) in connection.execute(select(deliveries.c.id).where(*conditions).order_by(deliveries.c.id))]
 
 
+def handlers_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Return id -> handler of those of the deliveries that there are."""
+    columns = select(deliveries.c.id, deliveries.c.handler)
+    possible = [key for key in ids if 0 < key <= LARGEST]
+    return {key: name for part in _parts(possible) for key, name in connection.execute(columns.where(part))}
+
+
 def _parts(ids: Sequence[int]) -> Iterable[ColumnElement[bool]]:
     return [deliveries.c.id.in_(ids[start : start + 500]) for start in range(0, len(ids), 500)]
 

@@ -37,6 +37,10 @@ class JournalViews:
         """Return the handlers that have had deliveries, by name."""
         return await self._database.read(queries.list_handlers)
 
+    async def handlers_of(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return id -> handler of those of the deliveries that there are."""
+        return await self._database.read(operate.handlers_of, ids)
+
     async def folder(self, tenant: str, mailbox: str, name: str) -> FolderRecord | None:
         """Return a watched folder, however its name is spelt, or None when the journal does not know it."""
         folders = (box.folders for box in await self.mailboxes() if (box.tenant, box.address) == (tenant, mailbox))

@@ -283,6 +283,47 @@ def test_filters_that_fit_no_delivery_at_all_are_a_mistake(config, capsys):
     assert run(["deliveries", "retry", "--all-dead", "--handler", "log", "-c", config]) == 0, "all are ready already"
 
 
+def test_a_dead_letter_of_a_handler_nobody_has_is_not_retried_and_a_delivery_that_waits_for_one_says_so(config, capsys):
+    gone = CONFIG.replace("handle: log", "handle: other") + "handlers: {other: {use: log}}\n"
+    Path(config).write_text(gone)
+    for command in (["1"], ["--all-dead"], ["--all-dead", "--handler", "log"]):
+        assert run(["deliveries", "retry", *command, "-c", config]) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "log" in told
+        assert "no handler of this name is configured" in told
+        assert "discard" in told
+    assert states(config, capsys) == {1: ("dead", "")}
+
+    Path(config).write_text(CONFIG)
+    assert run(["deliveries", "retry", "1", "-c", config]) == 0
+    capsys.readouterr()
+    assert states(config, capsys) == {1: ("ready", "")}
+    Path(config).write_text(gone)
+    assert states(config, capsys) == {1: ("ready", "no handler of this name is configured")}
+
+
+def test_dead_letters_of_a_handler_nobody_has_do_not_keep_others_from_being_retried(config, capsys, tmp_path):
+    async def more():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        message = Message(id="AAMk3", mailbox="a@b.example", folder="Inbox", received_at=AT)
+        new = NewMessage(message, (MatchedRule("rule 1", ("gone",)),), failure="unreadable")
+        await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+        await journal.close()
+
+    asyncio.run(more())
+    assert run(["deliveries", "retry", "--all-dead", "-c", config]) == 0
+    told = capsys.readouterr()
+    assert told.out == "1 delivery is ready again.\n"
+    assert "the dead letters of gone" in told.err
+    assert {state for state, _ in states(config, capsys).values()} == {"ready", "dead"}
+
+
+def states(config, capsys):
+    assert run(["deliveries", "list", "-c", config, "--json"]) == 0
+    return {each["id"]: (each["state"], each["held"]) for each in json.loads(capsys.readouterr().out)}
+
+
 def test_a_period_that_is_none_is_refused(config, capsys):
     assert run(["journal", "prune", "--older-than", "soon", "-c", config]) == 2
     assert "30d or 12h" in capsys.readouterr().err
