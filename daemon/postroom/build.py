@@ -216,7 +216,7 @@ async def pollers(
         for folder in mailbox.folders
     ]
     desk = generation.desk
-    desk.handlers = {**desk.handlers, ROUTING: routing(each.poller for each in found)}
+    desk.handlers = {**desk.handlers, ROUTING: routing((each.poller for each in found), journal)}
     return found
 
 

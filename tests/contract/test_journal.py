@@ -514,6 +514,9 @@ async def test_a_new_name_of_a_folder_goes_on_where_the_old_one_stood(bench: Ben
     assert await bench.journal.known(after.key, ["AAkALg000001"]) == {"AAkALg000001"}
     shown = {each.address: each.folders for each in await bench.views.mailboxes()}
     assert [each.name for each in shown["a@contoso.example"]] == ["Inbox", "Archiv"]
+    [message] = await bench.views.messages()
+    assert await bench.journal.folder_of(message.id) == after.key
+    assert await bench.journal.folder_of(message.id + 1) is None
 
 
 async def test_a_folder_that_is_watched_under_its_name_is_not_taken_over(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from postroom.failpoints import reach
 from postroom.journal import parked
 from postroom.journal.codec import micros, moment_or_none
-from postroom.journal.tables import folders, mailboxes
+from postroom.journal.tables import folders, mailboxes, messages
 from postroom.journal.tenancy import adopt_mailboxes
 from postroom.model import canonical_folder as canonical
 from postroom.ports import FolderSpec, WatchedFolder
@@ -60,6 +60,11 @@ def take_over(connection: Connection, folder: int, graph_id: str, watched: Colle
     connection.execute(update(folders).where(folders.c.id == old.id).values(name=new.name))
     reach("adoption.written")
     return _watched(old.address, old.name, old)
+
+
+def folder_of(connection: Connection, message: int) -> int | None:
+    """See `ports.Journal.folder_of`."""
+    return connection.scalar(select(messages.c.folder_id).where(messages.c.id == message))
 
 
 def _folders(connection: Connection) -> dict[Key, Row[*tuple[Any, ...]]]:

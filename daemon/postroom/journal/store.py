@@ -175,6 +175,10 @@ class SqlJournal:
         """See `ports.Journal.unserved`."""
         return await self.database.read(unserved.unserved, handlers)
 
+    async def folder_of(self, message: int) -> int | None:
+        """See `ports.Journal.folder_of`."""
+        return await self.database.read(adopt.folder_of, message)
+
     async def next_due(self) -> datetime | None:
         """See `ports.Journal.next_due`."""
         return await self.database.read(upkeep.next_due)

@@ -78,6 +78,7 @@ class AttemptContext:
         self.rule = delivery.rule
         self.handler = delivery.handler
         self.attempt = delivery.attempt
+        self.message_id = delivery.message_id
         self.http = http
         self._delivery = delivery
         self._mail = mail

@@ -16,7 +16,7 @@ from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reading import LOOK_LIMIT
 from postroom.plugin import Context, Handler, Options
-from postroom.ports import ROUTING
+from postroom.ports import ROUTING, Journal
 
 AT_ONCE = 4
 """Mails that are read together."""
@@ -25,25 +25,27 @@ POLICY = RetryPolicy(attempts=8, first=30.0, longest=3600.0)
 """An hour in all: a passing trouble of one mail, or of one way to read mail, shall make no dead letter."""
 
 
-def routing(pollers: Iterable[FolderPoller]) -> OpenHandler:
+def routing(pollers: Iterable[FolderPoller], journal: Journal) -> OpenHandler:
     """Return the handler that evaluates rules, for mail of these folders."""
-    handler = Routing(pollers)
+    handler = Routing(pollers, journal)
     return OpenHandler(ROUTING, handler, POLICY, LOOK_LIMIT, AT_ONCE, BreakerPolicy())
 
 
 class Routing(Handler[Options]):
     """Read a mail, and give it to the handlers that its rules name."""
 
-    def __init__(self, pollers: Iterable[FolderPoller]) -> None:
+    def __init__(self, pollers: Iterable[FolderPoller], journal: Journal) -> None:
         super().__init__(Options())
+        self._journal = journal
         self._pollers = {(each.folder.mailbox, each.folder.name): each for each in pollers}
 
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Store the mail once more with what its rules say; raises GraphError when it cannot be read now."""
-        poller = self._pollers.get((message.mailbox, message.folder))
+        attempt = cast("AttemptContext", context)
+        poller = self._pollers.get((message.mailbox, message.folder)) or await self._renamed(message, attempt)
         if poller is None:
             return Retry(f"{message.folder} of {message.mailbox} is not watched any more")
-        with cast("AttemptContext", context).asking():
+        with attempt.asking():
             new = await poller.read(message.id)
         if new is None:
             raise NotFound(f"The message is in no folder of {message.mailbox} any more.", mailbox=message.mailbox)
@@ -51,3 +53,9 @@ class Routing(Handler[Options]):
             return Reject(new.failure)
         await poller.route_again(new)
         return Done(", ".join(rule.name for rule in new.rules) or "no rule matched")
+
+    async def _renamed(self, message: Message, attempt: AttemptContext) -> FolderPoller | None:
+        """Return who walks the folder of a mail that was set aside under a name which the folder has no more."""
+        here = {each.folder.key: each for each in self._pollers.values() if each.folder.mailbox == message.mailbox}
+        key = await self._journal.folder_of(attempt.message_id) if here else None
+        return None if key is None else here.get(key)

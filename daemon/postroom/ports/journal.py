@@ -119,6 +119,9 @@ class Journal(Protocol):
     async def unserved(self, handlers: Collection[str]) -> Mapping[str, int]:
         """Return how many ready deliveries there are of each handler that is none of these."""
 
+    async def folder_of(self, message: int) -> int | None:
+        """Return the folder that a message was last seen in; None when there is no such message."""
+
     async def next_due(self) -> datetime | None:
         """Return when the earliest ready delivery or mail action is due; None when there is none."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from postroom.errors import NotFound, Refused, Unavailable
@@ -32,14 +34,14 @@ class Hasty:
 def attempt(folder, journal, mail, clock, notes):
     """Set a mail aside and return a way to make an attempt on it with these rules: outcome and context."""
 
-    async def run(*rules):
+    async def run(*rules, at=folder):
         await journal.commit_page(
             PageCommit(folder.key, [NewMessage(MESSAGE, (UNROUTED,))], "D1", "round", clock.now())
         )
         [delivery] = await journal.turn([], {ROUTING: 9}, clock.now(), lambda _: [])
-        poller = FolderPoller(folder, rules, mail=mail, journal=journal, clock=Hasty(clock), report=notes, page_size=2)
+        poller = FolderPoller(at, rules, mail=mail, journal=journal, clock=Hasty(clock), report=notes, page_size=2)
         context = AttemptContext(delivery, mail=mail, journal=journal, clock=clock, http=None, bind_log=lambda _: None)
-        return routing([poller]).handler.handle(delivery.message, context), context
+        return routing([poller], journal).handler.handle(delivery.message, context), context
 
     mail.messages[MESSAGE.id].append(MESSAGE)
     return run
@@ -86,5 +88,14 @@ async def test_a_mail_that_is_gone_is_said_to_be(attempt, mail):
         await handled
 
 
-async def test_a_mail_of_a_folder_that_is_not_watched_any_more_waits():
-    assert isinstance(await routing([]).handler.handle(MESSAGE, None), Retry)
+async def test_a_mail_of_a_folder_that_is_not_watched_any_more_waits(attempt, folder, journal, clock):
+    handled, context = await attempt(SPAM, at=replace(folder, key=folder.key + 1, name="Other"))
+    assert isinstance(await handled, Retry)
+    assert isinstance(await routing([], journal).handler.handle(MESSAGE, context), Retry)
+
+
+async def test_a_mail_that_was_set_aside_follows_its_folder_when_that_is_renamed(attempt, mail, folder, journal, clock):
+    mail.detail[MESSAGE.id].append(Details(headers=(("X-Spam", "yes"),), size=5))
+    handled, _ = await attempt(SPAM, at=replace(folder, name="Renamed"))
+    assert await handled == Done("spam")
+    assert await waiting(journal, clock) == [("quarantine", "spam")]
