@@ -13,7 +13,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from postroom.errors import HandlerError, JournalError
+from postroom.errors import JournalError
 from postroom.model import Delivery, DeliveryState, Settlement, Verdict
 from postroom.pipeline.attempts import Attempts
 from postroom.pipeline.breakers import Breakers
@@ -21,6 +21,7 @@ from postroom.pipeline.desk import Desk, halved, share
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, conclude
 from postroom.pipeline.shares import Held, Offer, Shares
+from postroom.pipeline.stuck import StuckWatch
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
 from postroom.ports import UNROUTED, ActionRequest, Clock, Journal, PageResult, Report, Siblings
@@ -87,7 +88,7 @@ class Dispatcher:
         self._more = False
         self._claiming = True
         self._concluded = False
-        self._choked: frozenset[str] = frozenset()
+        self._stuck = StuckWatch(report)
         self._lost_rules: set[tuple[str, str]] = set()
         self._said_lost: set[tuple[str, str]] = set()
 
@@ -111,7 +112,7 @@ class Dispatcher:
                 await self.wake.wait(asked)
             attempts.give_up_overdue()
             attempts.see_to_solitude()
-            self._say_choked()
+            self._stuck.look(self.desk)
             if attempts.finished and not self._more:
                 await asyncio.sleep(COMPANY)
 
@@ -272,15 +273,6 @@ class Dispatcher:
             if not any(rule.then or rule.on_failure for rule in rules.get(mailbox, {}).values())
         }
 
-    def _say_choked(self) -> None:
-        """Say of which handlers nothing can run any more: they would stand still in silence."""
-        choked = self.desk.choked()
-        for name in choked - self._choked:
-            self._report.problem(f"places {name}", _no_place(name))
-        for name in self._choked - choked:
-            self._report.recovered(f"places {name}")
-        self._choked = choked
-
     def _say_lost_rules(self, settled: Sequence[Settlement]) -> None:
         """Say once of each rule that was renamed or removed while its mails waited: it asks for nothing any more."""
         for mailbox, rule in {(item.delivery.message.mailbox, item.delivery.rule) for item in settled}:
@@ -298,11 +290,3 @@ class Dispatcher:
         requests = conclude(siblings, rules)
         self._concluded = self._concluded or bool(requests)
         return requests
-
-
-def _no_place(handler: str) -> HandlerError:
-    return HandlerError(
-        f"All places of the handler {handler} are taken by attempts that cannot be stopped, so it handles nothing.",
-        remedy="Restart the daemon to free them, and give a time limit of its own to what the handler waits for.",
-        handler=handler,
-    )
