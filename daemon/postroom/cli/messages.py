@@ -37,7 +37,10 @@ def messages() -> None:
 @limit_option
 @json_option
 def list_messages(*, path: Path, mailbox: str, state: Any, text: str, limit: int, as_json: bool) -> None:
-    """List messages, newest first, with the state of their deliveries, and of mail actions that are not done."""
+    """List messages, newest first, with the state of their deliveries, and of mail actions that are not done.
+
+    An answer that a limit of `sending` withheld is named as well.
+    """
 
     async def asked(views: JournalViews) -> list[MessageRecord]:
         found = await views.messages(mailbox=mailbox, state=state, text=text, limit=limit)
@@ -60,6 +63,7 @@ def _row(message: MessageRecord) -> tuple[object, ...]:
 def _became(message: MessageRecord) -> str:
     """Say what became of a message, or why nothing was to become of it."""
     left = {origin: state for origin, state in message.actions.items() if state != "done"}
+    left |= dict.fromkeys(message.withheld, "(answer withheld by a limit)")
     if message.deliveries or left:
         return ", ".join(f"{name} {state}" for name, state in (*message.deliveries.items(), *left.items()))
     if message.settled is not None:

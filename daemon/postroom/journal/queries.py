@@ -41,6 +41,7 @@ from postroom.journal.tables import (
     messages,
 )
 from postroom.model import DeliveryState, MailAction
+from postroom.ports import BY_LIMIT
 
 AnyRow = Row[*tuple[Any, ...]]
 """A row of whatever columns."""
@@ -116,7 +117,8 @@ def list_messages(
     rows = connection.execute(_messages().where(messages.c.id.in_(select(chosen.c.id))).order_by(*newest)).all()
     ids = [row.id for row in rows]
     states, asked = _states(connection, deliveries.c.handler, ids), _states(connection, actions.c.origin, ids)
-    return [_message(row, states[row.id], asked[row.id]) for row in rows]
+    withheld = _withheld(connection, ids)
+    return [_message(row, states[row.id], asked[row.id], withheld[row.id]) for row in rows]
 
 
 def _has(table: Table, state: DeliveryState) -> ColumnElement[bool]:
@@ -144,7 +146,19 @@ def _states(connection: Connection, who: Column[str], message_ids: Sequence[int]
     return states
 
 
-def _message(row: AnyRow, states: dict[str, str], asked: dict[str, str]) -> MessageRecord:
+def _withheld(connection: Connection, message_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return message -> origins of its mail actions that are done but for an answer which a limit withheld."""
+    found: dict[int, list[str]] = defaultdict(list)
+    limited = is_state(actions.c.state, "done"), actions.c.note.contains(BY_LIMIT, autoescape=True)
+    query = select(actions.c.message_id, actions.c.origin).where(*limited).order_by(actions.c.id)
+    for start in range(0, len(message_ids), 500):
+        part = query.where(actions.c.message_id.in_(message_ids[start : start + 500]))
+        for message_id, origin in connection.execute(part):
+            found[message_id].append(origin)
+    return found
+
+
+def _message(row: AnyRow, states: dict[str, str], asked: dict[str, str], withheld: Sequence[str] = ()) -> MessageRecord:
     return MessageRecord(
         id=row.id,
         mailbox=row.address,
@@ -160,6 +174,7 @@ def _message(row: AnyRow, states: dict[str, str], asked: dict[str, str]) -> Mess
         rules=tuple(decode_rules(row.rules)) if row.rules else (),
         settled=None if row.settled is None else decode_settled(row.settled),
         actions=asked,
+        withheld=tuple(withheld),
     )
 
 
@@ -183,7 +198,9 @@ def _detail(connection: Connection, row: AnyRow) -> MessageDetail:
     records, asked = list_deliveries(connection, _of_message(row.id)), _actions(connection, row.id)
     states = {record.handler: record.state for record in records}
     return MessageDetail(
-        record=_message(row, states, {each.origin: each.state for each in asked}),
+        record=_message(
+            row, states, {each.origin: each.state for each in asked}, _withheld(connection, [row.id])[row.id]
+        ),
         snapshot=decode_message(row.snapshot) if row.snapshot else None,
         rules=decode_rules(row.rules) if row.rules else {},
         deliveries=tuple(records),

@@ -53,6 +53,7 @@ class MessageRecord:
         rules: Names of the rules that matched; none for mail that was there before, and none once details were pruned.
         settled: Of a message whose details were pruned, handler or origin of mail actions -> how it ended.
         actions: Origin of its mail actions -> state.
+        withheld: Origins of those of them that are done but for an answer which a limit of `sending` withheld.
     """
 
     id: int
@@ -69,6 +70,7 @@ class MessageRecord:
     rules: tuple[str, ...] = ()
     settled: Mapping[str, str] | None = None
     actions: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

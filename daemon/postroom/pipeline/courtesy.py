@@ -9,7 +9,7 @@ from typing import Final
 
 from postroom.model import Forward, Message, Reply, Send
 from postroom.outgoing import MOST_RECIPIENTS, Letter, SendingLimits
-from postroom.ports import Busy, Refusal, Traffic
+from postroom.ports import BY_LIMIT, Busy, Refusal, Traffic
 
 OURS: Final = "x-postroom-"
 """How our own headers begin (`outgoing.TAG_HEADER`), whoever's Postroom wrote them."""
@@ -78,7 +78,7 @@ def over(limits: SendingLimits, traffic: Traffic, *, answer: bool) -> Refusal | 
 
 
 def _reached(what: str, count: int, seconds: float) -> str:
-    return f"{what} {count} times within {seconds / 3600:g} h, as many as `sending` allows"
+    return f"{what} {count} times within {seconds / 3600:g} h, {BY_LIMIT}"
 
 
 def _by_name(headers: Headers) -> Mapping[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,10 @@ class Traffic:
     correspondent: int = 0
     conversation: int = 0
     mailbox: int = 0
+
+
+BY_LIMIT: Final = "as many as `sending` allows"
+"""What the note of a mail ends with that was not sent because of a limit, and not because of what it is about."""
 
 
 @dataclass(frozen=True, slots=True)

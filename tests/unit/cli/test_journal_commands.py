@@ -13,7 +13,9 @@ from postroom.cli.messages import _words
 from postroom.clock import SystemClock
 from postroom.journal import open_journal
 from postroom.model import Categorise, DeliveryState, MarkRead, Message, MoveTo
-from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit
+from postroom.outgoing import SendingLimits
+from postroom.pipeline.courtesy import over
+from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit, Traffic
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CONFIG = """\
@@ -178,6 +180,34 @@ def test_a_mail_with_dead_mail_actions_is_among_the_dead_until_they_are_discarde
     assert "rule 2 then" not in dead(["messages", "list", "--dead"])
     assert "actions" not in dead(["mailboxes", "list"])
     assert "moved by hand" in dead(["messages", "show", "AAMk2"])
+
+
+async def answered(url, *notes):
+    journal = await open_journal(url)
+    (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+    for number, note in enumerate(notes):
+        message = Message(
+            id=f"AAMr{number}", mailbox="a@b.example", folder="Inbox", received_at=AT, subject=f"q{number}"
+        )
+        new = NewMessage(message, (MatchedRule("ask", (), (MarkRead(),)),))
+        await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+        (task,) = await journal.claim_actions(9, AT)
+        await journal.settle_actions([ActionResult(task, "done", AT, note=note)])
+    await journal.close()
+
+
+def test_a_mail_whose_answer_a_limit_withheld_looks_other_than_one_that_was_answered(config, capsys, tmp_path):
+    limit = over(SendingLimits(), Traffic(correspondent=99), answer=True)
+    notes = (f"reply: not sent: {limit.why}", "reply: not sent: it is mass mail (Precedence)", "reply: sent")
+    asyncio.run(answered(f"sqlite:///{tmp_path}/journal.db", *notes))
+
+    assert run(["messages", "list", "-c", config]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    marked = [line for line in lines if "rule ask then (answer withheld by a limit)" in line]
+    assert [" q0 " in line for line in marked] == [True]
+    assert run(["messages", "list", "-c", config, "--json"]) == 0
+    shown = {each["subject"]: each["withheld"] for each in json.loads(capsys.readouterr().out)}
+    assert shown == {"q0": ["rule ask then"], "q1": [], "q2": [], "Invoice 4711": []}
 
 
 def test_all_that_waits_for_a_handler_is_given_up_at_once_and_for_no_other(config, capsys):
