@@ -65,7 +65,7 @@ class Metrics:
         )
         self._sends = Counter(
             "postroom_sends_total",
-            "Mails to be sent, by kind (reply, forward, send) and outcome (sent, not_sent, held_back, unknown).",
+            "Mails to be sent, by kind (reply, forward, send) and outcome (sent, not_sent, limited, held_back...).",
             ["kind", "outcome"],
             registry=registry,
         )

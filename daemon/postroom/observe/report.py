@@ -13,7 +13,7 @@ from postroom.observe.health import Health, Trouble, problem_id
 from postroom.observe.log import compact
 from postroom.observe.metrics import Metrics
 from postroom.observe.plain_structlog import FilteringBoundLogger
-from postroom.ports import Clock
+from postroom.ports import BY_LIMIT, Clock
 
 REMIND = 15 * 60.0
 """Seconds after which a problem that goes on is logged again."""
@@ -244,7 +244,7 @@ class Report:
         self._say("sent", fields)
 
     def _not_sent(self, fields: dict[str, Any]) -> None:
-        self.metrics.send(fields["kind"], "not_sent")
+        self.metrics.send(fields["kind"], "limited" if BY_LIMIT in fields["reason"] else "not_sent")
         self._say("not_sent", fields)
 
     def _held_back(self, fields: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from postroom.errors import Forbidden
 from postroom.observe.report import REMIND
+from postroom.ports import BY_LIMIT
 from postroom.ports import Report as ReportPort
 
 INBOX = "mailbox a@b.example/Inbox"
@@ -232,6 +233,12 @@ def test_metrics_tell_how_a_folder_is_walked_and_what_is_missing_of_a_mailbox(de
 def test_a_mail_that_becomes_a_dead_letter_at_once_is_an_error(desk, lines):
     desk.report.event("unreadable", mailbox="a@b", folder="Inbox", graph_id="AAk", error="no such mail")
     assert lines()[0]["level"] == "error"
+
+
+@pytest.mark.parametrize(("reason", "outcome"), [("it is mass mail", "not_sent"), (f"4 times, {BY_LIMIT}", "limited")])
+def test_what_a_limit_withheld_is_counted_apart_from_what_nobody_waits_for(desk, reason, outcome):
+    desk.report.event("not_sent", mailbox="a@b", kind="reply", reason=reason)
+    assert sample(desk, "postroom_sends_total", kind="reply", outcome=outcome) == 1
 
 
 def test_an_event_nobody_knows_is_logged_all_the_same(desk, lines):
