@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from support.command import daemon
+from support.command import command, daemon
 from support.daemon import MAILBOX
 
 RULES = f"mailboxes: [{{address: {MAILBOX}, poll: 1s, start: all, rules: [{{handle: log}}]}}]\n"
@@ -44,6 +44,24 @@ async def test_a_journal_that_is_removed_ends_the_daemon_with_74_before_another_
     assert not [each for each in after if each["event"] in {"round", "delivery"}]
     assert after[-1]["event"] == "problem"
     assert after[-1]["subject"] == "daemon"
+
+
+async def test_a_start_makes_no_new_journal_where_one_has_gone_missing(in_state, deliver, tmp_path):
+    config = in_state()
+    journal = tmp_path / "state" / "journal.db"
+    async with daemon(config) as running:
+        deliver("before")
+        await running.err.event("round", fresh=1)
+        assert await running.stopped() == 0
+    journal.rename(tmp_path / "elsewhere.db")
+    refused = await command("run", "-c", config)
+    assert refused.code == 74
+    assert f"The journal {journal} is gone" in refused.err
+    assert "journal.db.lock" in refused.err
+    assert not journal.exists()
+    (tmp_path / "elsewhere.db").rename(journal)
+    async with daemon(config) as running:
+        assert await running.stopped() == 0
 
 
 @pytest.mark.slow  # a look each 15 seconds

@@ -16,12 +16,18 @@ from postroom.journal.database import Database
 from postroom.journal.faults import translate
 from postroom.journal.presence import Presence
 
+_JOURNAL: Final = "journal\n"
+"""Stands in the lock's file below the process number once a journal was made beside it."""
+
 _SERVER_KEY: Final = 0x706F7374
 """PostgreSQL's number of the lock: "post"."""
 
 
 class Lock(Protocol):
     """A lock that is held."""
+
+    def note_journal(self) -> None:
+        """Keep in mind that there is a journal now, so that a start which does not find it makes no other."""
 
     def release(self) -> None:
         """Let go."""
@@ -31,6 +37,10 @@ class FileLock:
     """An advisory lock on ``FILE.lock``; it dies with the process. The file stays: removing it would race.
 
     It lies beside the file itself: a journal that is also reached through symbolic links has one lock.
+
+    Raises:
+        JournalLocked: Another process holds it.
+        JournalError: It cannot be taken, or it was the lock of a journal that is not there any more.
     """
 
     def __init__(self, database: Path) -> None:
@@ -40,15 +50,21 @@ class FileLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            holder = self._read().split("\n", 1)[0]
             os.close(self._descriptor)
             if not isinstance(error, BlockingIOError):
                 raise JournalError(f"{self.path} cannot be locked: {error.strerror}.") from error
             raise _locked(str(database), holder) from error
-        # The number is for the words of a second daemon; that the disk is full is for the journal to say.
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        had_journal = _JOURNAL in self._read()
+        if had_journal and not database.exists():
+            os.close(self._descriptor)
+            raise _vanished(database, self.path)
+        self._write(_JOURNAL if had_journal else "")
+
+    def note_journal(self) -> None:
+        """Keep in mind that there is a journal now, so that a start which does not find it makes no other."""
+        if _JOURNAL not in self._read():
+            self._write(_JOURNAL)
 
     def presence(self, database: Path) -> Presence:
         """Return what notices that the journal at `database`, or this lock, is taken away."""
@@ -57,6 +73,23 @@ class FileLock:
     def release(self) -> None:
         """Let go."""
         os.close(self._descriptor)
+
+    def _read(self) -> str:
+        return os.pread(self._descriptor, 64, 0).decode("ascii", "replace")
+
+    def _write(self, mark: str) -> None:
+        # The number is for the words of a second daemon; that the disk is full is for the journal to say.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n{mark}".encode(), 0)
+
+
+def _vanished(database: Path, lock: Path) -> JournalError:
+    return JournalError(
+        f"The journal {database} is gone, and it was there when a daemon last worked with it.",
+        remedy="Put it back, from its backup if need be: a new one would know of no mail that was handled. To begin "
+        f"with a new, empty one all the same, remove {lock} as well.",
+    )
 
 
 def _open(path: Path) -> int:
@@ -88,6 +121,9 @@ class SessionLock:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def note_journal(self) -> None:
+        """Nothing to keep: a server's database is not taken for a new one because a file is missing."""
 
     def release(self) -> None:
         """Let go, by ending the session."""

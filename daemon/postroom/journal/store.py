@@ -315,6 +315,8 @@ async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
     try:
         run = database.write if exclusive else database.read
         journal.is_new = await run(migrate.check, database.where, upgrade=exclusive)
+        if lock is not None:
+            await asyncio.to_thread(lock.note_journal)
     except BaseException:
         await journal.close()
         raise
