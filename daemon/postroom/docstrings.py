@@ -26,9 +26,16 @@ class Described(BaseModel):
         schema = handler(core)
         settings = handler.resolve_ref_schema(schema).get("properties", {})
         for name, text in attribute_docstrings(cls).items():
-            if name in cls.model_fields:
-                settings[cls.model_fields[name].alias or name].setdefault("description", text)
+            for shown in _names(cls, name) & settings.keys():
+                settings[shown].setdefault("description", text)
         return schema
+
+
+def _names(model: type[BaseModel], name: str) -> set[str]:
+    """Return what a setting may be called in a schema: by its name, or by either of its aliases."""
+    if (field := model.model_fields.get(name)) is None:
+        return set()
+    return {each for each in (name, field.alias, field.validation_alias) if isinstance(each, str)}
 
 
 def attribute_docstrings(model: type[BaseModel]) -> Mapping[str, str]:
@@ -41,11 +48,11 @@ def attribute_docstrings(model: type[BaseModel]) -> Mapping[str, str]:
 
 def _own(cls: type) -> dict[str, str]:
     try:
-        source = inspect.getsource(cls)
-    except OSError:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}  # made without a file, or of a file that has changed since
+    if not isinstance(definition, ast.ClassDef):
         return {}
-    (definition,) = ast.parse(textwrap.dedent(source)).body
-    assert isinstance(definition, ast.ClassDef)
     return {
         attribute.target.id: inspect.cleandoc(text.value.value)
         for attribute, text in pairwise(definition.body)
