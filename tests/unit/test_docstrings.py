@@ -66,6 +66,6 @@ def test_a_setting_with_an_alias_is_described_under_the_name_that_a_schema_gives
 
 def test_a_class_that_no_file_holds_has_a_schema_all_the_same():
     names = {"Described": Described, "__name__": "nowhere"}
-    exec("class C(Described):\n    a: int = 1\n    'Text.'", names)  # noqa: S102 - how a class comes to have no file
+    exec("class C(Described):\n    a: int = 1\n    'Text.'", names)
     assert attribute_docstrings(names["C"]) == {}
     assert "a" in names["C"].model_json_schema()["properties"]

@@ -34,7 +34,7 @@ EACH = 8
 """Tasks of one mailbox that run at once: twice the requests Graph lets it have in flight. More would only wait there,
 and keep other mailboxes' out."""
 
-LAST = 15.0
+LAST = 30.0
 """Seconds, or more, until the deletion of a mail that is still worked on is looked at again."""
 
 SUBJECT = "journal actions"
@@ -131,6 +131,8 @@ class Actor:
         self._finished.append(result)
         reach("action.in_hand")
         self.wake.set()
+        if task.waits_until is not None:
+            return  # it was not tried, and will be looked at again before long
         self._report.event(
             "action",
             mailbox=task.mailbox,

@@ -136,7 +136,7 @@ async def test_an_outage_longer_than_all_tries_makes_no_action_dead(acting, *, j
         await settled(journal, 1)
 
 
-async def test_a_deletion_waits_until_all_else_is_done_with_the_mail(acting, *, journal, folder, clock, mail):
+async def test_a_deletion_waits_until_all_else_is_done_with_the_mail(acting, *, journal, folder, clock, mail, notes):
     rules = MatchedRule("bin", (), (Delete(),)), MatchedRule("file", ("archive",), ())
     [message] = await ask(journal, folder, clock, *rules)
     mail.acts.append("deleted")
@@ -146,6 +146,7 @@ async def test_a_deletion_waits_until_all_else_is_done_with_the_mail(acting, *, 
         assert not mail.acted
         (row,) = await read(journal)
         assert (row["state"], row["attempt"], row["note"]) == ("ready", 0, "waits until all else is done with the mail")
+        assert not notes.named("action")
 
         (delivery,) = await journal.turn([], {"archive": 1}, clock.now(), lambda _: [])
         done = Settlement(delivery, Verdict(DeliveryState.DONE), clock.now(), clock.now())
