@@ -49,11 +49,16 @@ class Crew(ThreadPoolExecutor):
     def __init__(self, name: str) -> None:
         super().__init__(AT_ONCE, thread_name_prefix=name)
 
+    @property
+    def left(self) -> int:
+        """How many calls that run on have been left behind."""
+        return self._max_workers - AT_ONCE
+
     def leave_behind(self, calls: int) -> None:
         """Do without the threads of so many calls that run on; negative when they have ended."""
         self._max_workers += calls
-        if calls > 0:
-            self._adjust_thread_count()  # who waits for a thread gets the one that is allowed now
+        for _ in range(min(calls, self._work_queue.qsize())):
+            self._adjust_thread_count()  # who waits for a thread gets one that is allowed now
 
 
 async def in_thread(

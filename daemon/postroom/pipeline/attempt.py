@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from postroom.model import Delivery, Outcome, Reject, Retry
+from postroom.model import Delivery, Done, Outcome, Reject, Retry
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.threads import AT_ONCE
 
 OVERDRAWN = "was the last, and the daemon died while it ran: it is not run again"
 """What became of the attempts of a delivery that is dead without being run once more."""
@@ -29,6 +30,7 @@ class Attempt:
     """An attempt, and how far it has come.
 
     Attributes:
+        came_back: Called when a place is free again that calls had kept.
         started: When it began to run (monotonic seconds); while it waits to be alone, since when.
         ended: When its settlement was left.
         is_refused: Its outcome was found without running the handler.
@@ -39,6 +41,7 @@ class Attempt:
     handler: OpenHandler
     delivery: Delivery
     started_at: datetime
+    came_back: Callable[[], None] = lambda: None
     started: float = 0.0
     ended: float = 0.0
     has_begun: bool = False
@@ -65,39 +68,53 @@ class Attempt:
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a call made in a thread of the handler's, and remember it until it comes back."""
+        call = self.handler.submit(function, *args, **kwargs)
+        if self.is_settled:  # a task that the handler started and did not wait for
+            self._leave([call], keeps_place=False)
+            return call
         if self.calls is None:
             self.calls = set()
-        call = self.handler.submit(function, *args, **kwargs)
         self.calls.add(call)
         call.add_done_callback(self.calls.discard)
         return call
 
-    def leave_calls(self, ended: Callable[[], None]) -> None:
-        """Let what is called and cannot be stopped keep the attempt's place; `ended` is called when all has come back.
+    def leave_calls(self, outcome: Outcome) -> None:
+        """Give what is called and has not come back a thread beside the crew's; it keeps the attempt's place meanwhile.
 
         It would go on behind the back of the next attempt, and each attempt would take one more thread for good.
+        Whoever is done may leave calls behind without that, as long as no more than `AT_ONCE` are left.
         """
-        left = [call for call in list(self.calls or ()) if call.running()]
-        handler, crew = self.handler, self.handler.crew
-        if not left or crew is None:
-            return
-        loop, under_way = asyncio.get_running_loop(), len(left)
+        left = [call for call in list(self.calls or ()) if not call.done()]
+        if left:
+            self._leave(left, keeps_place=not isinstance(outcome, Done))
 
-        def came_back() -> None:
-            nonlocal under_way
-            crew.leave_behind(-1)
+    def _leave(self, calls: list[Future[Any]], *, keeps_place: bool) -> None:
+        handler, crew = self.handler, self.handler.crew
+        assert crew is not None
+        if not keeps_place and crew.left >= AT_ONCE:
+            if handler.stranded >= handler.concurrency:
+                return  # it has no place left that could be kept, and more than that is not taken from the others
+            keeps_place = True
+        loop, under_way, apart = asyncio.get_running_loop(), len(calls), min(len(calls), AT_ONCE)
+
+        def returned() -> None:
+            nonlocal under_way, apart
             under_way -= 1
-            if not under_way:
+            if under_way < apart:
+                apart -= 1
+                crew.leave_behind(-1)
+            if keeps_place and not under_way:
                 handler.strand(self.delivery.id, -1)
-                ended()
+                self.came_back()
 
         def told(_: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(came_back)
+                loop.call_soon_threadsafe(returned)
 
-        crew.leave_behind(len(left))
-        handler.strand(self.delivery.id, 1)
-        for call in left:
+        crew.leave_behind(apart)
+        if keeps_place:
+            handler.strand(self.delivery.id, 1)
+        for call in calls:
             call.add_done_callback(told)
 
     def refusal(self) -> Outcome | None:

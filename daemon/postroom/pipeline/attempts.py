@@ -106,7 +106,7 @@ class Attempts:
     def start(self, desk: Desk, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Run deliveries that were claimed for handlers of `desk`."""
         for delivery in deliveries:
-            attempt = Attempt(desk, desk.handlers[delivery.handler], delivery, now)
+            attempt = Attempt(desk, desk.handlers[delivery.handler], delivery, now, self._ended)
             desk.begin()
             self.busy[delivery.handler] += 1
             if delivery.suspect and attempt.wants_to_be_alone:
@@ -217,8 +217,8 @@ class Attempts:
         reach("handler.ended")
         if not attempt.given_up:
             self._finish(attempt, outcome)
-        if attempt.calls and isinstance(outcome, Retry):
-            attempt.leave_calls(self._ended)
+        if attempt.calls and outcome is not None:
+            attempt.leave_calls(outcome)
         if attempt.context is not None and (lent := attempt.context.end()) is not None:
             await lent.close()
 

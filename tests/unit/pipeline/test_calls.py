@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from postroom.model import Done, RetryPolicy
+from postroom.model import Done, Reject, RetryPolicy, Skip
 from postroom.pipeline.attempt import STUCK
 from postroom.pipeline.dispatch import Dispatcher
-from postroom.threads import SharedOut
+from postroom.threads import AT_ONCE, SharedOut
 from support.pipeline import Scripted, counted, deliver, desk, opened, until
 
 
@@ -102,6 +102,107 @@ async def test_a_handler_that_is_done_may_leave_a_call_behind(running, release, 
     assert handler.stranded == 0
     release.set()
     await asyncio.gather(*kept)
+
+
+@pytest.mark.parametrize("outcome", [Reject("no answer"), Skip("no answer")])
+async def test_a_call_that_a_handler_gave_up_waiting_for_keeps_its_place(
+    running, release, *, journal, folder, clock, notes, outcome
+):
+    await deliver(journal, folder, clock, "erp")
+
+    async def give_up(*_):
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.to_thread(release.wait)
+        except TimeoutError:
+            return outcome
+
+    handler = opened("erp", Scripted(give_up), concurrency=1)
+    running(handler)
+
+    await until(lambda: [subject for subject, _ in notes.problems] == ["places erp"])
+    assert handler.stranded == 1
+    release.set()
+    await until(lambda: "places erp" in notes.well)
+    assert handler.stranded == 0
+    assert handler.crew.left == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01], ids=["at_once", "later"])
+async def test_calls_that_done_handlers_leave_behind_take_no_thread_and_keep_places_once_they_are_too_many(
+    running, release, *, journal, folder, clock, notes, pause
+):
+    kept = []
+
+    async def leave(*_):
+        kept.append(asyncio.create_task(asyncio.to_thread(release.wait)))
+        if pause:
+            await asyncio.sleep(pause)
+        return Done()
+
+    leaving = Scripted(leave)
+    handler = opened("erp", leaving, concurrency=1)
+    dispatcher = running(handler)
+
+    for number in range(1, AT_ONCE + 1):
+        await deliver(journal, folder, clock, "erp")
+        dispatcher.wake.set()
+        await until(lambda number=number: handler.crew is not None and handler.crew.left == number)
+    assert handler.stranded == 0
+    async with asyncio.timeout(5):
+        assert await asyncio.wrap_future(handler.submit(int, "7")) == 7
+
+    await deliver(journal, folder, clock, "erp")
+    dispatcher.wake.set()
+    await until(lambda: [subject for subject, _ in notes.problems] == ["places erp"])
+    assert len(leaving.ran) == AT_ONCE + 1
+
+    release.set()
+    await until(lambda: "places erp" in notes.well)
+    await until(lambda: handler.crew.left == 0)
+    await asyncio.gather(*kept)
+
+
+async def test_an_attempt_that_leaves_more_calls_than_there_are_threads_gets_no_more_than_that_beside_them(
+    running, release, *, journal, folder, clock
+):
+    await deliver(journal, folder, clock, "erp")
+    kept = []
+
+    async def leave(*_):
+        kept.extend(asyncio.create_task(asyncio.to_thread(release.wait)) for _ in range(3 * AT_ONCE))
+        await asyncio.sleep(0.01)
+        return Done()
+
+    handler = opened("erp", Scripted(leave), concurrency=1)
+    running(handler)
+
+    await counted(journal, "deliveries.done", 1)
+    assert handler.crew.left == AT_ONCE
+    release.set()
+    await asyncio.gather(*kept)
+    await until(lambda: handler.crew.left == 0)
+
+
+async def test_calls_that_are_made_after_the_attempt_take_no_more_places_than_the_handler_has(
+    running, release, *, journal, folder, clock, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    kept = []
+
+    async def leave(*_):
+        kept.extend(asyncio.create_task(asyncio.to_thread(release.wait)) for _ in range(3 * AT_ONCE))
+        return Done()
+
+    handler = opened("erp", Scripted(leave), concurrency=2)
+    running(handler)
+
+    await until(lambda: [subject for subject, _ in notes.problems] == ["places erp"])
+    assert handler.stranded == 2
+    assert handler.crew.left == AT_ONCE + 2
+    release.set()
+    await asyncio.gather(*kept)
+    await until(lambda: handler.stranded == handler.crew.left == 0)
 
 
 async def test_a_failure_that_leaves_no_call_behind_keeps_no_place(running, release, *, journal, folder, clock):
