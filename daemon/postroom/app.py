@@ -112,6 +112,7 @@ class App:
             self._stack.push_async_callback(token.close)
         self.journal = await open_journal(self.config.journal)
         self._stack.push_async_callback(self.journal.close)
+        whereabouts.clear(self.config.journal)
         if self.journal.is_new:
             self.report.event("journal_new", journal=self.journal.database.where, note=NEW_JOURNAL)
         suspects = await self.journal.recover()

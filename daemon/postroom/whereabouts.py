@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def note(journal: str, url: str) -> None:
@@ -15,18 +16,20 @@ def note(journal: str, url: str) -> None:
     if (file := _file(journal)) is not None:
         # Who finds no note asks where the configuration says: a disk that is full shall not keep a daemon from working.
         with contextlib.suppress(OSError):
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-            try:
-                os.write(descriptor, f"{os.getpid()} {url}\n".encode())
-            finally:
-                os.close(descriptor)
+            _replace(file, f"{os.getpid()} {url}\n")
+
+
+def clear(journal: str) -> None:
+    """Take away whatever note is there: for who holds the journal's lock, so that any note is of a dead process."""
+    if (file := _file(journal)) is not None:
+        with contextlib.suppress(OSError):  # one that stays is only asked first
+            file.unlink()
 
 
 def forget(journal: str) -> None:
     """Take this process's note away."""
     if (file := _file(journal)) is not None and _noted(file)[0] == os.getpid():
-        with contextlib.suppress(OSError):  # one that stays is of a dead process, and so is not believed
-            file.unlink()
+        clear(journal)
 
 
 def console_of(journal: str) -> str | None:
@@ -44,18 +47,33 @@ def _file(journal: str) -> Path | None:
     return database.with_name(f"{database.name}.console")
 
 
+def _replace(file: Path, text: str) -> None:
+    """Write a file so that nobody reads a part of it."""
+    new = file.with_name(f"{file.name}.new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(text)
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
 def _noted(file: Path) -> tuple[int, str]:
+    """Return the process and the URL; 0 and nothing where the file has not both of them whole."""
     try:
         process, _, url = file.read_text("ascii").strip().partition(" ")
+        is_whole = process.isdecimal() and url.startswith("http://") and urlsplit(url).port
+        return (int(process), url) if is_whole else (0, "")
     except (OSError, ValueError):
         return 0, ""
-    return (int(process), url) if process.isdecimal() and url.startswith("http://") else (0, "")
 
 
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True  # of another user

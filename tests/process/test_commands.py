@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import signal
 import socket
@@ -143,6 +144,15 @@ async def test_a_console_that_was_noted_by_a_daemon_that_died_is_not_asked(confi
     config.write_text(re.sub(r"console: .*\n", "", config.read_text()))
     ended = await invoke("health", "-c", config)
     assert (ended.code, "no console to ask" in ended.err) == (1, True)
+
+
+async def test_a_start_takes_the_note_of_an_earlier_daemon_away_also_when_it_has_no_console(config, tmp_path):
+    config.write_text(re.sub(r"console: .*\n", "", config.read_text()))
+    note = tmp_path / "journal.db.console"
+    note.write_text(f"{os.getpid()} http://127.0.0.1:8642\n")
+    async with daemon(config) as running:
+        assert not note.exists()
+        assert await running.stopped() == 0
 
 
 async def test_the_configuration_that_a_simulated_tenant_prints_has_a_console_that_health_finds(tenant, tmp_path):

@@ -36,9 +36,10 @@ def health(path: Path, url: str | None, as_json: bool) -> int:
     """Ask the daemon's console whether all is well.
 
     The running daemon is asked where its console really is, which it notes beside a SQLite journal; without that
-    note, where the configuration says. Where the configuration cannot be read, that is said, and the console is
-    looked for in its usual place: the daemon goes on with the configuration it has. Exit code 0 when it is ok or
-    degraded, 1 when it is failing, 69 when nobody answers, 78 when the configuration cannot be read and nobody answers.
+    note, or where nobody listens there any more, where the configuration says. Where the configuration cannot be
+    read, that is said, and the console is looked for in its usual place: the daemon goes on with the configuration it
+    has. Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody answers, 78 when the configuration
+    cannot be read and nobody answers.
     """
     status, snapshot = _ask(url) if url else _ask_configured(path)
     if as_json:
@@ -50,9 +51,14 @@ def health(path: Path, url: str | None, as_json: bool) -> int:
 
 def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
     """Ask the console of the running daemon, or of the configuration; where that is unreadable say so, and guess."""
-    noted = _noted(path)
+    if noted := _noted(path):
+        try:
+            return _ask(noted)
+        except Unanswered as error:
+            if not _is_refused(error):
+                raise
     try:
-        return _ask(noted or _address(load_console(path)))
+        return _ask(_address(load_console(path)))
     except ConfigError as error:
         words.show(error)
         click.echo(f"Asking at {USUAL} instead; `--url` asks elsewhere.", err=True)
@@ -113,6 +119,11 @@ class Unanswered(PostroomError):
     """Nobody listens where the console should be."""
 
     exit_code = ExitCode.UNAVAILABLE
+
+
+def _is_refused(error: Unanswered) -> bool:
+    """Say whether nobody listens there at all: the process that noted it is gone, and its number another's."""
+    return isinstance(getattr(error.__cause__, "reason", None), ConnectionRefusedError)
 
 
 FOLDERS = ("mailbox", "folder", "age_seconds", "limit_seconds", "stale", "parked", "mode", "unaccounted")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -83,3 +86,26 @@ def test_problems_are_paragraphs_and_dead_letters_are_counted_whatever_else_the_
     assert "sign-in: No.\\x1b[2J\n    what to do: Sign.\n    since now, 1 time, id a1\n" in told
     assert "3 dead letters: postroom deliveries list --dead" in told
     assert "2 dead sets of mail actions: postroom messages list --dead" in told
+
+
+@pytest.fixture
+def note(config, tmp_path):
+    """Where the note of a living process lies, beside the journal of the configuration."""
+    file = Path(config)
+    file.write_text(f"{file.read_text()}journal: 'sqlite:///{tmp_path}/journal.db'\n")
+    return tmp_path / "journal.db.console"
+
+
+def test_a_note_of_which_a_part_is_missing_is_not_asked(config, note, capsys):
+    note.write_text(f"{os.getpid()} http://127.0.0.1")
+    assert run(["health", "-c", config]) == 0
+    assert capsys.readouterr().out.startswith("degraded (running)\n")
+
+
+def test_where_nobody_listens_at_the_noted_address_the_configured_one_is_asked(config, note, capsys):
+    """The number of a process that has died may be another's by now: in a container a daemon is always the first."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        note.write_text(f"{os.getpid()} http://127.0.0.1:{closed.getsockname()[1]}\n")
+        assert run(["health", "-c", config]) == 0
+    assert capsys.readouterr().out.startswith("degraded (running)\n")
