@@ -50,8 +50,9 @@ async def test_every_mail_is_handled_through(name, daemon, tenant, tmp_path):
     assert {(mail.folder.display_name, mail.is_read) for mail in mails} == {("Done", True)}
 
 
-async def test_an_outage_of_the_login_host_at_start_delays_and_loses_nothing(daemon, tenant):
-    tenant.faults.add(Fault(EntraAnswer(90033), path="*/token", count=1))
+@pytest.mark.parametrize("answer", [EntraAnswer(90033), GraphAnswer(429, "TooManyRequests")], ids=["Entra", "gateway"])
+async def test_an_outage_of_the_login_host_at_start_delays_and_loses_nothing(daemon, tenant, answer):
+    tenant.faults.add(Fault(answer, path="*/token", count=1))
     tenant.state.deliver_mime(MAILBOX, mail("bill"))
     async with daemon(CONFIG) as running:
         await running.until_counts(deliveries_done=1, actions_done=1)

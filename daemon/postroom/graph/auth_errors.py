@@ -14,9 +14,11 @@ from postroom.tenant import ClientSecret, ManagedIdentity, Tenant
 TOO_MANY = 429
 """Too Many Requests; this and the server's own faults above it pass."""
 
-_THROTTLED_REMEDY = "The daemon tries again by itself. See what else signs in so often as this app, or from this host."
+_THROTTLED_REMEDY = (
+    "It passes: a daemon tries again by itself. See what else signs in so often as this app, or from this host."
+)
 _DOWN_REMEDY = (
-    "The daemon tries again by itself. Where it lasts, see whether Microsoft reports an outage of Entra, and whether a "
+    "It passes: a daemon tries again by itself. Where it lasts, see whether Microsoft reports an outage of Entra, and whether a "
     "proxy or login portal between here and the login host answers in its place."
 )
 

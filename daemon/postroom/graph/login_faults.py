@@ -39,5 +39,6 @@ def login_fault(
             return unreachable(tenant, f"a file cannot be read ({error})", "Mend the cloud's ca_file.", temporary=False)
     status, answer = last
     if not answer.get("error"):
-        return unreachable(tenant, f"the login host answered {status} ({type(error).__name__})", UNREACHABLE_REMEDY)
+        what = f"the login host answered {status}" if status else "nothing came of it"
+        return unreachable(tenant, f"{what} ({type(error).__name__})", UNREACHABLE_REMEDY)
     return auth_error(answer, tenant, secret=secret, status=status)

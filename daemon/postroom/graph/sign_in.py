@@ -46,11 +46,13 @@ class SignIn:
 
     def token(self) -> tuple[str, float]:
         """Return a new access token and its lifetime in seconds; blocks, and raises AuthError only."""
+        self._http.last = (0, {})  # or else the answer to an earlier call would be taken for that to this one
         try:
             return self._read(self._ask())
         except AuthError:
             raise
         except Exception as error:  # MSAL lets through whatever its HTTP, JSON and discovery code raise
+            self._app = None  # what it remembers may be what fails
             raise login_fault(error, self._http.last, self._tenant, secret=self._secret()) from error
 
     def close(self) -> None:
@@ -115,6 +117,8 @@ class SignIn:
     def _read(self, answer: Mapping[str, Any] | None) -> tuple[str, float]:
         if answer and isinstance(token := answer.get("access_token"), str):
             return token, float(answer.get("expires_in") or 3600)
+        if answer and not isinstance(answer.get("error"), str):
+            self._app = None  # MSAL keeps the errors it met for its next request, and fails for good with one like this
         raise auth_error(answer or {}, self._tenant, secret=self._secret(), status=self._http.last[0])
 
     def _secret(self) -> str:

@@ -142,8 +142,10 @@ class Attempts:
 
     def give_back(self, deliveries: Iterable[Delivery], now: datetime) -> None:
         """Return deliveries that were claimed but shall not run any more."""
-        self.finished += [Settlement(delivery, cut_off(now), now, now) for delivery in deliveries]
-        self._ended()
+        returned = [Settlement(delivery, cut_off(now), now, now) for delivery in deliveries]
+        if returned:  # or else a turn that has nothing to give back would bring about the next one
+            self.finished += returned
+            self._ended()
 
     def give_up_overdue(self) -> None:
         """Settle attempts that go on in spite of being cancelled; they keep their places until they end."""

@@ -285,6 +285,14 @@ async def test_a_full_disk_is_no_busy_loop(dispatching, journal, folder, clock, 
         assert journal.calls["turn"] <= 2
 
 
+async def test_a_turn_that_gives_nothing_back_brings_about_no_other(journal, clock, notes):
+    dispatcher = Dispatcher(
+        desk(), journal=journal, clock=clock, report=notes, bind_log=lambda _: None, acted=lambda: None
+    )
+    dispatcher._attempts.give_back([], clock.now())
+    assert not dispatcher.wake._event.is_set()
+
+
 async def test_the_limit_of_a_handler_is_never_exceeded(dispatching, journal, folder, clock):
     await deliver(journal, folder, clock, "erp", "log", count=20)
     slow, fast = Scripted(lambda *_: asyncio.sleep(0.002)), Scripted(lambda *_: asyncio.sleep(0.001))
