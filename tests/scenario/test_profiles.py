@@ -8,7 +8,7 @@ import pytest
 
 from postroom.graph import token
 from postroom.model import RetryPolicy
-from postroom.pipeline import act, due
+from postroom.pipeline import act, due, parking
 from postroom.simulator.profiles import PROFILES
 from support.daemon import MAILBOX, mail
 
@@ -41,6 +41,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr(act, "POLICY", RetryPolicy(attempts=50, first=0.1, longest=0.5))
     monkeypatch.setattr(due, "LONGEST_BACK_OFF", 1.0)
     monkeypatch.setattr(token, "_HOLD_OFF", 1.0)
+    monkeypatch.setattr(parking, "FIRST_PROBE_PASSING", 0.5)  # it may be on the move twice in a row
 
 
 @pytest.fixture
