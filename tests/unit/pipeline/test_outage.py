@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import asynccontextmanager
 
 import pytest
 
 from postroom.errors import Refused, Throttled, Unavailable
 from postroom.model import Retry, RetryPolicy
-from postroom.pipeline.dispatch import Dispatcher
 from postroom.ports import LOCAL_BUDGET
-from support.pipeline import MAILBOX, Scripted, ScriptedMail, counted, deliver, desk, opened, until
+from support.pipeline import MAILBOX, Scripted, ScriptedMail, counted, deliver, opened, until
 
 POLICY = RetryPolicy(attempts=2, first=10.0, longest=100.0)
 
@@ -44,31 +42,6 @@ async def swallow(message, context):
         await context.body()
     except Exception as error:  # noqa: BLE001 - what a careless handler does
         return Retry(f"no text: {error}")
-
-
-@pytest.fixture
-def running(journal, clock, notes):
-    """Run a dispatcher over one mailbox."""
-
-    @asynccontextmanager
-    async def run(handler, mail, *others):
-        dispatcher = Dispatcher(
-            desk(handler, *others, mail=mail),
-            journal=journal,
-            clock=clock,
-            report=notes,
-            bind_log=lambda _: None,
-            acted=lambda: None,
-        )
-        task = asyncio.create_task(dispatcher.run())
-        try:
-            yield dispatcher
-        finally:
-            await dispatcher.stop(0)
-            async with asyncio.timeout(5):
-                await task
-
-    return run
 
 
 async def attempted(notes, dispatcher, clock, count):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
 from postroom.errors import HandlerError
 from postroom.model import Done
-from postroom.pipeline.dispatch import Dispatcher
-from support.pipeline import Scripted, ScriptedMail, counted, deliver, desk, opened, until
+from support.pipeline import Scripted, ScriptedMail, counted, deliver, opened, until
 
 
 class Slots(ScriptedMail):
@@ -29,31 +27,6 @@ class Slots(ScriptedMail):
             yield b"second"
         finally:
             self.open -= 1
-
-
-@pytest.fixture
-def running(journal, clock, notes):
-    """Run a dispatcher over one mailbox."""
-
-    @asynccontextmanager
-    async def run(handler, mail):
-        dispatcher = Dispatcher(
-            desk(handler, mail=mail),
-            journal=journal,
-            clock=clock,
-            report=notes,
-            bind_log=lambda _: None,
-            acted=lambda: None,
-        )
-        task = asyncio.create_task(dispatcher.run())
-        try:
-            yield dispatcher
-        finally:
-            await dispatcher.stop(0)
-            async with asyncio.timeout(5):
-                await task
-
-    return run
 
 
 class Careless:
