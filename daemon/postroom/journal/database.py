@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError, JournalGone
 from postroom.journal.engine import READING, sync
-from postroom.journal.faults import translate
+from postroom.journal.faults import not_synced, translate
 from postroom.journal.presence import Presence
 from postroom.threads import in_thread
 
@@ -83,7 +83,10 @@ class Database:
 
     def _sync(self) -> None:
         with self._translating():
-            sync(self._connection())
+            try:
+                sync(self._connection())
+            except OSError as error:
+                raise not_synced(error, self.where) from error
 
     @contextmanager
     def _translating(self) -> Iterator[None]:

@@ -103,9 +103,18 @@ def _sqlite(url: URL) -> Engine:
 
 def sync(connection: Connection) -> None:
     """Put all that was committed on the disk, outside of a transaction; a server has done so at each commit."""
-    raw = connection.connection.driver_connection
-    if isinstance(raw, sqlite3.Connection):
-        raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    raw, file = connection.connection.driver_connection, database_file(connection.engine.url)
+    if not isinstance(raw, sqlite3.Connection) or file is None:
+        return
+    busy, frames, copied = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if busy or copied < frames:  # for somebody reads what is older: what copies nothing does not sync
+        _sync_file(_log_of(file))
+
+
+def _sync_file(path: Path) -> None:
+    """Wait until the disk has the file; SQLite has no lock on a log that closing it here could drop."""
+    with path.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _make_private(file: Path) -> None:
@@ -145,8 +154,12 @@ def _log_size(file: Path | None) -> int:
     if file is None:
         return 0
     with contextlib.suppress(FileNotFoundError):
-        return file.with_name(f"{file.name}-wal").stat().st_size
+        return _log_of(file).stat().st_size
     return 0
+
+
+def _log_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
 
 
 def _begin_sqlite(connection: Connection) -> None:

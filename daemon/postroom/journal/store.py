@@ -217,6 +217,8 @@ class SqlJournal:
     async def note_send(self, record: SendRecord) -> None:
         """See `ports.Journal.note_send`."""
         await self.database.write(sends.note, record)
+        if record.state == "drafted":  # a journal that forgot this would hand over the same draft again
+            await self.database.sync()
         if record.state == "sent":
             reach("sent.committed")
         else:

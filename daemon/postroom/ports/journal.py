@@ -154,7 +154,7 @@ class Journal(Protocol):
         """
 
     async def note_send(self, record: SendRecord) -> None:
-        """Store how it stands with a mail to be sent."""
+        """Store how it stands with a mail to be sent; that it is ``drafted`` not even a power cut takes back."""
 
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """Record an effect of a delivery; False when it was recorded before."""
