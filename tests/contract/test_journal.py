@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import threading
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,24 +66,10 @@ DONE = Verdict(DeliveryState.DONE)
 DEAD = Verdict(DeliveryState.DEAD, error="refused")
 
 
-@pytest.fixture(scope="module")
-def empty_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A journal that has its schema, to be copied: making one takes longer than most tests."""
-    path = tmp_path_factory.mktemp("empty") / "journal.db"
-
-    async def make() -> None:
-        journal = await open_journal(f"sqlite:///{path}")
-        await journal.close()
-
-    asyncio.run(make())
-    return path
-
-
 @pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
-def url(request: pytest.FixtureRequest, tmp_path: Path, empty_journal: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
-        shutil.copy(empty_journal, tmp_path / "journal.db")
-        yield f"sqlite:///{tmp_path}/journal.db"
+        yield request.getfixturevalue("journal_url")
         return
     server = sa.make_url(SERVER).set(drivername="postgresql+psycopg")
     name = f"postroom_{uuid.uuid4().hex}"

@@ -27,12 +27,12 @@ mailboxes:
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, journal_url):
     """A configuration whose journal holds one message with one dead letter."""
     file = tmp_path / "postroom.yaml"
     file.write_text(CONFIG)
     file.chmod(0o600)
-    asyncio.run(journalled(f"sqlite:///{tmp_path}/journal.db"))
+    asyncio.run(journalled(journal_url))
     return str(file)
 
 

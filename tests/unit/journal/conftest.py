@@ -1,4 +1,4 @@
-"""What the journal's own tests stand on: a journal in memory, and mail to put into it."""
+"""What the journal's own tests stand on: an empty journal, and mail to put into it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-async def journal() -> AsyncIterator[SqlJournal]:
-    opened = await open_journal("sqlite://")
+async def journal(journal_url: str) -> AsyncIterator[SqlJournal]:
+    opened = await open_journal(journal_url)
     yield opened
     await opened.close()
 

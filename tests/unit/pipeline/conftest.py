@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -32,8 +31,8 @@ def mail() -> ScriptedMail:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[FailingJournal]:
-    journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+async def journal(journal_url: str) -> AsyncIterator[FailingJournal]:
+    journal = await open_journal(journal_url)
     yield FailingJournal(journal)
     await journal.close()
 

@@ -21,8 +21,8 @@ RULES = (MatchedRule("all", ("erp",)),)
 
 
 @pytest.fixture
-async def journal(tmp_path):
-    journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+async def journal(journal_url):
+    journal = await open_journal(journal_url)
     yield FailingJournal(journal)
     await journal.close()
 
