@@ -36,7 +36,7 @@ class Console(BaseHTTPRequestHandler):
 @pytest.fixture
 def config(tmp_path):
     with HTTPServer(("127.0.0.1", 0), Console) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         path = tmp_path / "postroom.yaml"
         path.write_text(f"console: {{listen: '127.0.0.1:{server.server_port}'}}\ntenant: '${{NOT_HERE}}'\n")
