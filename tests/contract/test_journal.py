@@ -40,6 +40,7 @@ from postroom.model import (
 )
 from postroom.ports import (
     ROUTING,
+    UNDATED,
     UNROUTED,
     ActionRequest,
     ActionResult,
@@ -641,8 +642,11 @@ async def test_a_page_claims_nothing_that_starts_as_a_dead_letter_or_that_the_ha
     assert (await bench.states())["mail 2", "archive"] == "dead"
 
 
-async def test_a_mail_set_aside_is_delivered_by_its_rules_once_they_are_known(bench: Bench) -> None:
-    stub = NewMessage(replace(mail(1).message, subject="", received_at=NOW), (UNROUTED,))
+@pytest.mark.parametrize("unread", [UNROUTED, UNDATED])
+async def test_a_mail_set_aside_is_delivered_by_its_rules_once_they_are_known(
+    bench: Bench, unread: MatchedRule
+) -> None:
+    stub = NewMessage(replace(mail(1).message, subject="", received_at=NOW), (unread,))
     await bench.commit(stub, mail(2, rule("erp")))
     known = mail(1, rule("archive"), rule(name="read", actions=(MarkRead(),)))
     page = PageCommit(bench.inbox.key, [known], None, "round", NOW, advance=False, again=True)

@@ -21,7 +21,7 @@ from postroom.journal import JournalViews
 from postroom.journal.codec import encode_actions
 from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction
-from postroom.ports import UNROUTED
+from postroom.ports import ROUTING
 
 
 @click.group()
@@ -153,7 +153,7 @@ def _as_json(detail: MessageDetail) -> dict[str, Any]:
 
 
 def _rules(detail: MessageDetail) -> str:
-    if UNROUTED.name in detail.rules:
+    if any(ROUTING in handlers for handlers in detail.rules.values()):
         return "not evaluated: Graph could not show the mail"
     return ", ".join(detail.rules) or ("none matched" if detail.record.settled is None else "")
 

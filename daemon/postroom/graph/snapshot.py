@@ -77,7 +77,7 @@ def _entry(wire: WireMessage, mailbox: str, folder: str) -> Entry:
     if wire.removed is not None:
         return Entry(identity, removed=True)
     if _is_partial(wire):
-        return Entry(identity)
+        return Entry(identity, received_at=_utc(wire.received_at) if wire.received_at else None)
     return Entry(identity, False, message(wire, mailbox, folder))
 
 

@@ -17,7 +17,7 @@ from postroom.journal.ids import Ids
 from postroom.journal.prepare import PreparedMessage, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
-from postroom.ports import UNROUTED, PageCommit, PageResult, Siblings
+from postroom.ports import ROUTING, PageCommit, PageResult, Siblings
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -194,7 +194,7 @@ def _moved(folder: int, rules: str | None, new: PreparedMessage, key: int) -> Va
 def _all_rules(rules: str | None, new: PreparedMessage) -> str:
     """What matched before stays in the rules: its deliveries may still be under way."""
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
-    known = {name: handlers for name, handlers in before.items() if name != UNROUTED.name}
+    known = {name: handlers for name, handlers in before.items() if ROUTING not in handlers}
     return encode_rules({**known, **handlers_named(new.rules)})
 
 

@@ -24,7 +24,7 @@ from postroom.pipeline.shares import Held, Offer, Shares
 from postroom.pipeline.stuck import StuckWatch
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
-from postroom.ports import UNROUTED, ActionRequest, Clock, Journal, PageResult, Report, Siblings
+from postroom.ports import ROUTING, ActionRequest, Clock, Journal, PageResult, Report, Siblings
 
 SUBJECT = "journal"
 
@@ -275,8 +275,9 @@ class Dispatcher:
 
     def _say_lost_rules(self, settled: Sequence[Settlement]) -> None:
         """Say once of each rule that was renamed or removed while its mails waited: it asks for nothing any more."""
-        for mailbox, rule in {(item.delivery.message.mailbox, item.delivery.rule) for item in settled}:
-            if rule != UNROUTED.name and rule not in self.desk.rules.get(mailbox, {}):
+        configured = (item.delivery for item in settled if item.delivery.handler != ROUTING)
+        for mailbox, rule in {(each.message.mailbox, each.rule) for each in configured}:
+            if rule not in self.desk.rules.get(mailbox, {}):
                 self._lost_rules.add((mailbox, rule))
         for mailbox, rule in self._lost_rules - self._said_lost:
             self._report.event("rule_lost", mailbox=mailbox, rule=rule)
@@ -285,7 +286,7 @@ class Dispatcher:
 
     def _conclude(self, siblings: Siblings) -> list[ActionRequest]:
         rules = self.desk.rules.get(siblings.mailbox, {})
-        lost = siblings.rules.keys() - rules.keys() - {UNROUTED.name}
+        lost = [name for name in siblings.rules.keys() - rules.keys() if ROUTING not in siblings.rules[name]]
         self._lost_rules |= {(siblings.mailbox, name) for name in lost}
         requests = conclude(siblings, rules)
         self._concluded = self._concluded or bool(requests)

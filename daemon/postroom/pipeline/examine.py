@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from postroom.errors import GraphError, Refused, Throttled
-from postroom.pipeline.reading import Reader, dead, known_of, set_aside
+from postroom.pipeline.reading import Reader, remembered, set_aside, unreadable
 from postroom.ports import Clock, Entry, Journal, Mail, NewMessage, Report, WatchedFolder
 from postroom.rule import Rule
 
@@ -50,7 +50,8 @@ class Examiner:
         for entry in entries:
             if entry.removed:
                 continue
-            new = None if entry.message is None else at_once(folder, entry.message, now)
+            message = entry.message
+            new = remembered(folder, entry) if message is None else at_once(folder, message, now)
             if new is None:
                 unclear.append(entry)
             else:
@@ -61,16 +62,18 @@ class Examiner:
         self._failures = 0
         return [*found.values(), *looked_at]
 
-    async def read(self, folder: WatchedFolder, message_id: str) -> NewMessage | None:
+    async def read(self, folder: WatchedFolder, message_id: str, *, in_full: bool = False) -> NewMessage | None:
         """Read one message, old or new, and say which rules apply; None when it is gone.
 
-        Raises GraphError and AuthError when it cannot be read now; when it never can be, `failure` says why.
+        `in_full`: as in a full walk, in which the folder's floor counts. Raises GraphError and AuthError when it cannot
+        be read now; when it never can be, `failure` says why.
         """
-        folder, entry, now = replace(folder, walk="round"), Entry(message_id), self._clock.now()
+        folder = replace(folder, walk="full" if in_full else "round")
+        entry, now = Entry(message_id), self._clock.now()
         try:
             return await self._reader.read(folder, entry, now)
         except Refused as error:
-            return dead(known_of(folder, entry, now), error)
+            return set_aside(folder, entry, now, unreadable(error))
 
     async def _look(self, folder: WatchedFolder, entries: Sequence[Entry], now: datetime) -> list[NewMessage]:
         """Read what is missing of those that are new; updates of known mail need nothing."""
@@ -119,7 +122,7 @@ class Examiner:
         try:
             new = await self._reader.read(folder, entry, now)
         except Refused as error:
-            new = dead(known_of(folder, entry, now), error)
+            new = set_aside(folder, entry, now, unreadable(error))
         if new is not None and new.failure:
             self._say_dead(folder, new)
         return new

@@ -117,9 +117,12 @@ class FolderPoller:
         """
         return await self._walk.take_in([Entry(each) for each in ids], self._healer)
 
-    async def read(self, message_id: str) -> NewMessage | None:
-        """Read a message anew and evaluate its rules; None when it is gone. Raises GraphError and AuthError."""
-        return await self._healer.read(self.folder, message_id)
+    async def read(self, message_id: str, *, in_full: bool = False) -> NewMessage | None:
+        """Read a message anew and evaluate its rules; None when it is gone. Raises GraphError and AuthError.
+
+        `in_full`: as in a full walk, in which the folder's floor counts.
+        """
+        return await self._healer.read(self.folder, message_id, in_full=in_full)
 
     async def route_again(self, new: NewMessage) -> PageResult:
         """Store a message again with what its rules say now, and deliver it to whom they name and who never had it."""

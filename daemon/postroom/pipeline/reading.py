@@ -10,7 +10,7 @@ from postroom.errors import NotFound, PostroomError, Refused, RuleError
 from postroom.model import Message
 from postroom.pipeline.limits import within
 from postroom.pipeline.route import as_matched, route
-from postroom.ports import UNROUTED, Clock, Entry, Mail, MatchedRule, NewMessage, WatchedFolder
+from postroom.ports import UNDATED, UNROUTED, Clock, Entry, Mail, MatchedRule, NewMessage, WatchedFolder
 from postroom.rule import Rule
 
 LOOK_LIMIT = 180.0
@@ -33,12 +33,12 @@ class Reader:
 
     def at_once(self, folder: WatchedFolder, message: Message, now: datetime) -> NewMessage | None:
         """Say what becomes of a message without reading more of it; None when that cannot be said."""
-        if folder.walk == "full" and folder.floor is not None and message.received_at < folder.floor:
+        if _is_before_start(folder, message.received_at):
             return NewMessage(message, dispatch=False)
         try:
             routing = route(message, self._rules, now)
         except RuleError as error:
-            return dead(message, error)
+            return _dead(message, error)
         return None if routing.missing else NewMessage(message, self._as_matched(routing.matched))
 
     def _as_matched(self, rules: tuple[Rule, ...]) -> tuple[MatchedRule, ...]:
@@ -63,7 +63,7 @@ class Reader:
             try:
                 return self.at_once(folder, message, now) or await self._with_details(message, now)
             except RuleError as error:
-                return dead(message, error)
+                return _dead(message, error)
 
     async def _with_details(self, message: Message, now: datetime) -> NewMessage:
         routing = route(message, self._rules, now)
@@ -95,16 +95,39 @@ class Reader:
         return found
 
 
-def dead(message: Message, error: PostroomError) -> NewMessage:
+def _dead(message: Message, error: PostroomError) -> NewMessage:
     """Make a dead letter of a message whose rules can never be evaluated: an operator shall see it."""
-    return NewMessage(message, (UNROUTED,), failure=f"Its rules could not be evaluated: {error}")
+    return NewMessage(message, (UNROUTED,), failure=unreadable(error))
 
 
-def set_aside(folder: WatchedFolder, entry: Entry, now: datetime) -> NewMessage:
-    """Have a message read again later, on its own."""
-    return NewMessage(known_of(folder, entry, now), (UNROUTED,))
+def remembered(folder: WatchedFolder, entry: Entry) -> NewMessage | None:
+    """Remember a message that its time of receipt alone decides on: whether it can be read matters to nobody."""
+    if entry.received_at is None or not _is_before_start(folder, entry.received_at):
+        return None
+    return NewMessage(_known_of(folder, entry, entry.received_at), dispatch=False)
 
 
-def known_of(folder: WatchedFolder, entry: Entry, now: datetime) -> Message:
-    """Return what a page told of a message, or a stand-in where it told nothing but the id."""
-    return entry.message or Message(id=entry.id, mailbox=folder.mailbox, folder=folder.name, received_at=now)
+def set_aside(folder: WatchedFolder, entry: Entry, now: datetime, failure: str = "") -> NewMessage:
+    """Have a message read again later, on its own; `failure`: when an operator says so.
+
+    What the page tells the time of has been held against the floor already. Of the rest nobody knows it, and by the
+    time it can be read the walk that the floor is for is over: so the delivery carries that it was found in one.
+    """
+    is_undated = entry.message is None and entry.received_at is None
+    rule = UNDATED if is_undated and folder.walk == "full" and folder.floor is not None else UNROUTED
+    return NewMessage(_known_of(folder, entry, now), (rule,), failure=failure)
+
+
+def unreadable(error: PostroomError) -> str:
+    """Say why a message is a dead letter: its rules can never be evaluated."""
+    return f"Its rules could not be evaluated: {error}"
+
+
+def _is_before_start(folder: WatchedFolder, received_at: datetime) -> bool:
+    return folder.walk == "full" and folder.floor is not None and received_at < folder.floor
+
+
+def _known_of(folder: WatchedFolder, entry: Entry, now: datetime) -> Message:
+    """Return what a page told of a message, or a stand-in where it told too little."""
+    received_at = entry.received_at or now
+    return entry.message or Message(id=entry.id, mailbox=folder.mailbox, folder=folder.name, received_at=received_at)

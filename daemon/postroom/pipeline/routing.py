@@ -16,7 +16,7 @@ from postroom.pipeline.desk import OpenHandler
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reading import LOOK_LIMIT
 from postroom.plugin import Context, Handler, Options
-from postroom.ports import ROUTING, Journal
+from postroom.ports import ROUTING, UNDATED, Journal, NewMessage
 
 AT_ONCE = 4
 """Mails that are read together."""
@@ -46,11 +46,14 @@ class Routing(Handler[Options]):
         if poller is None:
             return Retry(f"{message.folder} of {message.mailbox} is not watched any more")
         with attempt.asking():
-            new = await poller.read(message.id)
+            new = await poller.read(message.id, in_full=attempt.rule == UNDATED.name)
         if new is None:
             raise NotFound(f"The message is in no folder of {message.mailbox} any more.", mailbox=message.mailbox)
         if new.failure:
             return Reject(new.failure)
+        if not new.dispatch:
+            await poller.route_again(NewMessage(new.message))
+            return Done("it is from before `start`")
         await poller.route_again(new)
         return Done(", ".join(rule.name for rule in new.rules) or "no rule matched")
 

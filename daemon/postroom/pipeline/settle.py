@@ -20,7 +20,7 @@ from postroom.model import (
     Skip,
     Verdict,
 )
-from postroom.ports import ActionRequest, Siblings
+from postroom.ports import ROUTING, ActionRequest, Siblings
 from postroom.rule import Rule
 
 JITTER = 0.2
@@ -106,7 +106,7 @@ def conclude(siblings: Siblings, rules: Mapping[str, Rule]) -> list[ActionReques
     requests = []
     for name, handlers in siblings.rules.items():
         rule = rules.get(name)
-        if rule is None:
+        if rule is None or ROUTING in handlers:
             continue
         states = [siblings.states.get(handler) for handler in handlers]
         if DeliveryState.DEAD in states:

@@ -6,6 +6,7 @@ from postroom.ports.mail import EARLIEST, LATEST, Detail, Draft, Drafts, Entry, 
 from postroom.ports.sending import BY_LIMIT, Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 from postroom.ports.work import (
     ROUTING,
+    UNDATED,
     UNROUTED,
     ActionRequest,
     ActionResult,
@@ -32,6 +33,7 @@ __all__ = [
     "LOCAL_BUDGET",
     "LONGEST_RETRY_AFTER",
     "ROUTING",
+    "UNDATED",
     "UNROUTED",
     "ActionRequest",
     "ActionResult",

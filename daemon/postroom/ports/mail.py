@@ -16,11 +16,17 @@ LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Entry(NamedTuple):
-    """One entry of a page. `message` is None for `removed` and where Graph sent too few fields to make one."""
+    """One entry of a page.
+
+    Attributes:
+        message: None for `removed` and where Graph sent too few fields to make one.
+        received_at: The time of receipt where Graph sent that, but too few fields to make a message.
+    """
 
     id: str
     removed: bool = False
     message: Message | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

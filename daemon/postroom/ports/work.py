@@ -50,6 +50,12 @@ ROUTING: Final = "(rules)"
 UNROUTED: Final = MatchedRule("", (ROUTING,))
 """Stands for the rules of such a mail until it has been read."""
 
+UNDATED: Final = MatchedRule("(start)", (ROUTING,))
+"""The same in a full walk with a floor, where the time of receipt is not known either: the floor is still to be asked.
+
+What tells both from rules of the configuration is the handler; a rule may have any name.
+"""
+
 
 class NewMessage(NamedTuple):
     """A message of a page with what the rules said of it.

@@ -131,6 +131,8 @@ def test_a_removal_is_told():
 def test_a_partial_update_makes_no_message():
     (entry,) = read(page({"id": "AAA=", "receivedDateTime": "2026-03-01T12:00:00Z", "isRead": True}))
     assert (entry.id, entry.removed, entry.message) == ("AAA=", False, None)
+    assert entry.received_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert read(page({"id": "AAA=", "isRead": True}))[0].received_at is None
 
 
 def test_without_a_time_of_receipt_there_is_no_message():

@@ -16,7 +16,7 @@ from postroom.pipeline.attempt import GRACE, OVERDRAWN, STUCK
 from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
 from postroom.plugin import Handler
-from postroom.ports import FolderSpec, MatchedRule, NewMessage, PageCommit, PageResult
+from postroom.ports import ROUTING, UNDATED, UNROUTED, FolderSpec, MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
 from postroom.testing import make_message
 from support.pipeline import (
@@ -964,6 +964,15 @@ async def test_a_rule_renamed_while_its_mails_wait_is_said_once_to_ask_for_nothi
         await settled(journal, 6)
 
     assert notes.named("rule_lost") == [{"mailbox": MAILBOX, "rule": "bills"}]
+
+
+@pytest.mark.parametrize("rule", [UNROUTED, UNDATED])
+async def test_of_a_mail_set_aside_no_rule_is_said_to_be_lost(dispatching, *, journal, folder, clock, notes, rule):
+    await deliver(journal, folder, clock, ROUTING, rule=rule.name)
+    async with dispatching(opened(ROUTING), rules=[Rule("bills", ALWAYS, ("erp",), then=(MarkRead(),))]):
+        await settled(journal, 1)
+
+    assert not notes.named("rule_lost")
 
 
 async def test_of_a_rule_that_is_there_nothing_is_said(dispatching, journal, folder, clock, notes):

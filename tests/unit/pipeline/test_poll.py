@@ -22,6 +22,7 @@ from postroom.errors import (
     Throttled,
     Unavailable,
 )
+from postroom.journal import JournalViews
 from postroom.model import Delete, DeliveryState, Details, MarkRead, Settlement, Verdict
 from postroom.pipeline import walk
 from postroom.pipeline.dispatch import Dispatcher
@@ -30,7 +31,7 @@ from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, FULL, STORM, WAI
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reading import GONE_WAIT
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
-from postroom.ports import ROUTING, Entry, FolderSpec
+from postroom.ports import ROUTING, UNDATED, UNROUTED, Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
 from postroom.testing import make_message
 from postroom.testing.clock import START
@@ -1040,6 +1041,46 @@ async def test_a_mailbox_that_cannot_be_used_as_a_whole_sets_no_mail_aside(hasty
             await poller.round()
 
     assert await deliveries(journal) == {}
+
+
+async def test_mail_from_before_the_floor_is_not_read_where_the_page_tells_its_time(
+    hasty, mail, folder, journal, clock
+):
+    old = Entry("old", received_at=START - timedelta(days=1))
+    mail.script(None, page(old, delta_link="D1"))
+    mail.script("D1", page(old, delta_link="D2"))
+    poller = hasty(SPAM, at=replace(folder, floor=START))
+
+    first, second = await poller.round(), await poller.round()
+
+    assert [(each.fresh, each.deliveries) for each in (first, second)] == [(1, 0), (0, 0)]
+    assert ("message", "old") not in mail.requests
+
+
+@pytest.mark.parametrize(
+    ("entry", "walk", "rule"),
+    [
+        (Entry("unread"), "full", UNDATED),
+        (Entry("unread"), "round", UNROUTED),
+        (Entry("unread", received_at=START), "full", UNROUTED),
+    ],
+)
+@pytest.mark.parametrize("error", [Unavailable("Down.", status=503), Refused("Corrupt.", status=500)])
+async def test_a_mail_set_aside_carries_that_the_floor_is_still_to_be_asked(
+    hasty, mail, folder, *, journal, entry, walk, rule, error
+):
+    mail.script(None, page(entry, delta_link="D1"))
+    mail.script("D1", page(delta_link="D1"))
+    mail.messages["unread"].append(error)
+    poller = hasty(at=replace(folder, floor=START, walk=walk))
+    for _ in range(PATIENCE - 1):
+        with contextlib.suppress(Unavailable):
+            await poller.round()
+    await poller.round()
+
+    assert [(each.handler, each.rule) for each in await JournalViews(journal.real).deliveries()] == [
+        (ROUTING, rule.name)
+    ]
 
 
 async def test_a_throttled_mailbox_makes_no_dead_letters(hasty, mail, journal, clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from postroom.model import Details, Done, Reject, Retry
 from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.routing import routing
-from postroom.ports import ROUTING, UNROUTED, NewMessage, PageCommit
+from postroom.ports import ROUTING, UNDATED, UNROUTED, NewMessage, PageCommit
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs
 from support.pipeline import mail_at
 
@@ -34,10 +35,8 @@ class Hasty:
 def attempt(folder, journal, mail, clock, notes):
     """Set a mail aside and return a way to make an attempt on it with these rules: outcome and context."""
 
-    async def run(*rules, at=folder):
-        await journal.commit_page(
-            PageCommit(folder.key, [NewMessage(MESSAGE, (UNROUTED,))], "D1", "round", clock.now())
-        )
+    async def run(*rules, at=folder, rule=UNROUTED):
+        await journal.commit_page(PageCommit(folder.key, [NewMessage(MESSAGE, (rule,))], "D1", "round", clock.now()))
         [delivery] = await journal.turn([], {ROUTING: 9}, clock.now(), lambda _: [])
         poller = FolderPoller(at, rules, mail=mail, journal=journal, clock=Hasty(clock), report=notes, page_size=2)
         context = AttemptContext(delivery, mail=mail, journal=journal, clock=clock, http=None, bind_log=lambda _: None)
@@ -78,6 +77,28 @@ async def test_a_mail_that_can_never_be_read_is_refused(attempt, mail):
     mail.detail[MESSAGE.id].append(Refused("Corrupt.", status=500))
     handled, _ = await attempt(SPAM)
     assert await handled == Reject("Its rules could not be evaluated: Corrupt.")
+
+
+@pytest.mark.parametrize("rule", [UNROUTED, UNDATED])
+async def test_start_holds_for_a_mail_of_which_no_page_told_the_time(attempt, mail, folder, *, journal, clock, rule):
+    """An ordinary round is not asked: there an old mail is one that was moved in."""
+    mail.detail[MESSAGE.id].append(Details(headers=(("X-Spam", "yes"),)))
+    handled, _ = await attempt(SPAM, at=replace(folder, floor=MESSAGE.received_at + timedelta(seconds=1)), rule=rule)
+
+    assert await handled == Done("spam" if rule is UNROUTED else "it is from before `start`")
+
+    assert await waiting(journal, clock) == ([("quarantine", "spam")] if rule is UNROUTED else [])
+
+
+async def test_a_mail_of_which_no_page_told_the_time_is_delivered_when_it_came_after_start(
+    attempt, mail, folder, journal, clock
+):
+    mail.detail[MESSAGE.id].append(Details(headers=(("X-Spam", "yes"),)))
+    handled, _ = await attempt(SPAM, at=replace(folder, floor=MESSAGE.received_at), rule=UNDATED)
+
+    assert await handled == Done("spam")
+
+    assert await waiting(journal, clock) == [("quarantine", "spam")]
 
 
 async def test_a_mail_that_is_gone_is_said_to_be(attempt, mail):

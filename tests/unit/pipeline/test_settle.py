@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from postroom.model import DeliveryState, Done, MarkRead, MoveTo, Reject, Retry, RetryPolicy, Skip, Verdict
 from postroom.pipeline.settle import LONGEST_NOTE, back_off, conclude, cut_off, decide, overrun
-from postroom.ports import ActionRequest, Siblings
+from postroom.ports import ROUTING, UNDATED, ActionRequest, Siblings
 from postroom.rule import AllOf, Rule
 from postroom.testing.clock import START
 from support.pipeline import delivery
@@ -150,6 +150,13 @@ def test_then_follows_when_all_are_done_and_on_failure_when_one_is_dead(states, 
 
 def test_a_rule_that_is_not_configured_any_more_has_no_effect():
     assert conclude(siblings(erp=DONE, archive=DONE, log=DONE), {"two": RULES["two"]}) == [THEN_TWO]
+
+
+def test_a_rule_that_is_called_as_what_stands_for_the_rules_of_an_unread_mail_asks_for_nothing_until_it_is_read():
+    rule = Rule(UNDATED.name, AllOf(()), ("erp",), then=(MarkRead(),))
+    unread = Siblings(7, "a@b", "Inbox", {UNDATED.name: UNDATED.handlers}, {ROUTING: DONE})
+
+    assert conclude(unread, {rule.name: rule}) == []
 
 
 def test_a_rule_without_handlers_had_its_actions_when_it_matched():
