@@ -9,6 +9,7 @@ from postroom.config import Names, load_names
 from postroom.config.problems import suggestion
 from postroom.errors import ConfigError, PostroomError
 from postroom.journal import JournalViews
+from postroom.ports import ROUTING
 
 
 def names_in(path: Path) -> Names | None:
@@ -24,7 +25,7 @@ async def check_known(path: Path, views: JournalViews, *, handler: str = "", mai
     names = names_in(path)
     if handler:
         known = {*await views.handlers(), *(names.handlers if names else ())}
-        _check("handler", handler, known, handler in known, names)
+        _check("handler", handler, known, handler in known or handler == ROUTING, names)
     if mailbox:
         known = {*(each.address for each in await views.mailboxes()), *(names.folders if names else ())}
         folded = {each.casefold() for each in known}

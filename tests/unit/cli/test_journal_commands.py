@@ -212,7 +212,7 @@ def test_a_mail_whose_answer_a_limit_withheld_looks_other_than_one_that_was_answ
 
 def test_all_that_waits_for_a_handler_is_given_up_at_once_and_for_no_other(config, capsys):
     assert run(["deliveries", "retry", "1", "-c", config]) == 0
-    for handler in ("nobody", "log", "log"):
+    for handler in ("(rules)", "log", "log"):
         words = ["--all-waiting", "--handler", handler, "--reason", "it is gone"]
         assert run(["deliveries", "discard", *words, "-c", config]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
@@ -220,6 +220,25 @@ def test_all_that_waits_for_a_handler_is_given_up_at_once_and_for_no_other(confi
         "1 delivery is discarded.",
         "0 deliveries are discarded.",
     ]
+
+
+def test_what_waits_for_a_handler_that_the_configuration_has_no_more_can_be_given_up(config, capsys):
+    assert run(["deliveries", "retry", "1", "-c", config]) == 0
+    text = Path(config).read_text(encoding="utf-8")
+    Path(config).write_text(text.replace("log", "command"), encoding="utf-8")
+    assert "log" not in Path(config).read_text(encoding="utf-8")
+    for _ in range(2):
+        words = ["--all-waiting", "--handler", "log", "--reason", "it is gone"]
+        assert run(["deliveries", "discard", *words, "-c", config]) == 0
+    assert "1 delivery is discarded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--handler", "lgo"], ["--handler", "log", "--mailbox", "nobody@contoso.example"]])
+def test_giving_up_what_waits_for_a_name_that_nobody_knows_is_a_mistake(config, capsys, words):
+    assert run(["deliveries", "discard", "--all-waiting", *words, "--reason", "it is gone", "-c", config]) == 1
+    told = capsys.readouterr()
+    assert not told.out
+    assert ("did you mean log?" in told.err) == ("lgo" in words)
 
 
 @pytest.mark.parametrize("words", [[], ["1", "--all-waiting"], ["--all-waiting"], ["1", "--handler", "log"]])
