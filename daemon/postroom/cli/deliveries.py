@@ -131,15 +131,12 @@ def discard(*, path: Path, ids: tuple[int, ...], all_waiting: bool, handler: str
     if ids:
         count = run_async(with_views(path, lambda views: views.discard(ids, reason, now)))
     else:
-        count = run_async(with_views(path, lambda views: _discard_waiting(path, views, handler, mailbox, reason, now)))
+
+        async def waiting(views: JournalViews) -> int:
+            count = await views.discard_waiting(handler, mailbox, reason, now)
+            if not count:
+                await check_known(path, views, handler=handler, mailbox=mailbox)
+            return count
+
+        count = run_async(with_views(path, waiting))
     click.echo(f"{counted(count, 'delivery is', 'deliveries are')} discarded.")
-
-
-async def _discard_waiting(
-    path: Path, views: JournalViews, handler: str, mailbox: str, reason: str, now: datetime
-) -> int:
-    """Give up what waits; raises PostroomError where that is nothing because nobody knows the names."""
-    count = await views.discard_waiting(handler, mailbox, reason, now)
-    if not count:
-        await check_known(path, views, handler=handler, mailbox=mailbox)
-    return count
