@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from postroom.cli.common import config_option, echo, json_option, print_json
-from postroom.cli.views import find_messages
+from postroom.cli.common import config_option, echo, json_option, print_json, when
+from postroom.cli.views import find_messages, last_words
 from postroom.config import load_rules
 from postroom.errors import PostroomError
-from postroom.journal.records import MessageDetail
+from postroom.journal.records import ActionRecord, MessageDetail
 from postroom.model import Message
 from postroom.pipeline.route import route
 from postroom.rule import Rule
@@ -44,7 +44,8 @@ def explain(path: Path, message: str, as_json: bool) -> None:
     """Say, rule by rule, why a MESSAGE matched or did not.
 
     The rules are those of the configuration now, and beside each stands whether a rule of its name matched when the
-    mail came. For attachment names, headers and sizes, which the journal does not keep, that is the answer.
+    mail came. For attachment names, headers and sizes, which the journal does not keep, that is the answer. Mail
+    actions that wait say why, and until when.
     """
     for detail in find_messages(path, message):
         found = explained(*_wanted(path, detail), detail.rules, datetime.now(UTC))
@@ -52,6 +53,7 @@ def explain(path: Path, message: str, as_json: bool) -> None:
             print_json({"message": detail.record.id, "rules": [asdict(each) for each in found]})
         else:
             _show(found)
+            _show_waiting(detail.actions)
 
 
 def _wanted(path: Path, detail: MessageDetail) -> tuple[Message, tuple[Rule, ...]]:
@@ -95,6 +97,14 @@ def _show(found: Sequence[Explained]) -> None:
         echo(f"{each.rule}: {_answer(each)}")
         for line in each.why:
             echo(f"    {line}")
+
+
+def _show_waiting(actions: Sequence[ActionRecord]) -> None:
+    """Say why what a rule, or a handler, asked for has not come about yet."""
+    for each in actions:
+        if each.state == "ready" and (why := last_words(each)):
+            echo(f"mail actions of {each.origin} wait until {when(each.due_at)}")
+            echo(f"    {why}")
 
 
 def _answer(each: Explained) -> str:

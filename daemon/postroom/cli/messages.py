@@ -19,7 +19,7 @@ from postroom.cli.views import find_messages, last_words, reason_option, state_o
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews
 from postroom.journal.codec import encode_actions
-from postroom.journal.records import DeliveryRecord, MessageDetail, MessageRecord
+from postroom.journal.records import ActionRecord, DeliveryRecord, MessageDetail, MessageRecord
 from postroom.model import MailAction
 from postroom.ports import ROUTING
 
@@ -192,15 +192,19 @@ def _show(detail: MessageDetail) -> None:
         show_table("Attempts that failed", attempt, failed, under=("error",))
     if detail.actions:
         rows = [
-            (each.origin, _words(each.actions), each.state, each.attempt, last_words(each)) for each in detail.actions
+            (each.origin, _words(each.actions), each.state, each.attempt, _due(each), last_words(each))
+            for each in detail.actions
         ]
-        asked = ("origin", "actions", "state", "attempt", "note or error")
+        asked = ("origin", "actions", "state", "attempt", "due", "note or error")
         show_table("Mail actions", asked, rows, under=("actions", "note or error"))
 
 
 def _delivery(each: DeliveryRecord) -> tuple[object, ...]:
-    due = each.due_at if each.state == "ready" else ""
-    return each.id, each.handler, each.rule, each.state, each.attempt, due, last_words(each)
+    return each.id, each.handler, each.rule, each.state, each.attempt, _due(each), last_words(each)
+
+
+def _due(each: DeliveryRecord | ActionRecord) -> object:
+    return each.due_at if each.state == "ready" else ""
 
 
 def _words(actions: tuple[MailAction, ...]) -> str:

@@ -31,6 +31,9 @@ _WAITING = {
 OF_A_FOLDER = ("mailbox", "mode", "reconcile", "freshness")
 """Subjects (their first word) of which each watched folder has its own."""
 
+OF_A_MAILBOX = ("mailbox", "requests", "sending")
+"""Subjects (their first word) of which each mailbox has its own."""
+
 VITAL = frozenset({"journal"})
 """Subjects (their first word) without which nothing can be handled."""
 
@@ -108,9 +111,7 @@ class Health:
         gone = self.folders.keys() - folders.keys()
         self.forget([f"{what} {mailbox}/{folder}" for mailbox, folder in gone for what in OF_A_FOLDER])
         mailboxes = {mailbox for mailbox, _ in folders}
-        self.forget(
-            [f"{what} {mailbox}" for mailbox in self._mailboxes - mailboxes for what in ("mailbox", "requests")]
-        )
+        self.forget([f"{what} {mailbox}" for mailbox in self._mailboxes - mailboxes for what in OF_A_MAILBOX])
         self._mailboxes = mailboxes
         for key in gone:
             self.modes.pop(key, None)

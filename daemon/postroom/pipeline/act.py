@@ -12,6 +12,7 @@ from random import Random
 from postroom.errors import JournalError, PostroomError
 from postroom.failpoints import reach
 from postroom.model import Forward, MailAction, Reply, RetryPolicy, Send
+from postroom.pipeline.backlog import Backlog
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.excuses import Excuses, is_of_mailbox
 from postroom.pipeline.handle import crashed
@@ -58,6 +59,7 @@ class Actor:
         self._random = (random or Random()).random  # noqa: S311 - jitter, not a secret
         self._excuses = Excuses(clock)
         self._courier = Courier(journal=journal, clock=clock, report=report)
+        self._backlog = Backlog(clock=clock, report=report)
         self._finished: list[ActionResult] = []
         self._running: dict[asyncio.Task[None], ActionTask] = {}
         self._claiming = True
@@ -77,6 +79,7 @@ class Actor:
             else:
                 self._report.recovered(SUBJECT)
             self._report.progress(PROGRESS)
+            self._backlog.look()
             if not self._finished:
                 await self.wake.wait(asked)
 
@@ -165,6 +168,7 @@ class Actor:
         try:
             async with asyncio.timeout(LIMIT):
                 posted = await self._courier.post(task, mail, desk.sending) if _sends(task.actions) else Posted()
+                self._backlog.heard(task.mailbox, task.id, posted.held)
                 if posted.refused or posted.due_at:
                     return self._not_posted(task, posted)
                 note = await self._act(mail, task, posted.notes)
@@ -195,7 +199,7 @@ class Actor:
         return ", ".join([*notes, *([await mail.act(task.message_id, others)] if others else [])])
 
     def _not_posted(self, task: ActionTask, posted: Posted) -> ActionResult:
-        now, note = self._clock.now(), ", ".join(posted.notes)[:LONGEST_NOTE]
+        now, note = self._clock.now(), ", ".join(filter(None, (*posted.notes, posted.held)))[:LONGEST_NOTE]
         if posted.refused:
             return ActionResult(task, "dead", now, error=posted.refused[:LONGEST_NOTE], note=note)
         return ActionResult(task, "ready", now, due_at=posted.due_at, note=note, counted=False)

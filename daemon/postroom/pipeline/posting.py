@@ -14,6 +14,7 @@ from typing import Final
 from postroom.errors import Forbidden, GraphError, NotFound, PostroomError, Refused, Throttled, Unavailable
 from postroom.model import Forward, Message, Reply, Send
 from postroom.outgoing import Letter, SendingLimits, filled
+from postroom.pipeline.backlog import BUSY_WAIT
 from postroom.pipeline.courtesy import is_answer, over, recipients, refusal
 from postroom.pipeline.letters import plainly, tag, windows
 from postroom.ports import (
@@ -30,11 +31,10 @@ from postroom.ports import (
     Traffic,
 )
 
-BUSY_WAIT: Final = timedelta(minutes=5)
-"""How long a mail waits that the mailbox's own limit holds back."""
-
 MARGIN: Final = timedelta(hours=1)
 """How much older than the mail it comes of a draft may look: clocks differ."""
+
+ON_ITS_WAY: Final = "it may be on its way, and is sent again only after `sending.patience`"
 
 GONE: Final = "the message is gone"
 
@@ -51,10 +51,10 @@ class NotSentError(PostroomError):
 
 
 class HeldBackError(PostroomError):
-    """The mail has to wait until `due_at`; nothing is wrong."""
+    """The mail has to wait until `due_at`, for the reason given; nothing is wrong."""
 
-    def __init__(self, due_at: datetime) -> None:
-        super().__init__("A mail has to wait.")
+    def __init__(self, why: str, due_at: datetime) -> None:
+        super().__init__(why)
         self.due_at = due_at
 
 
@@ -99,7 +99,7 @@ class Posting:
         match found:
             case Busy(why):
                 self.report.event("send_held_back", **self._own(), reason=why)
-                raise HeldBackError(now + BUSY_WAIT)
+                raise HeldBackError(f"{self._name}: held back: {why}", now + BUSY_WAIT)
             case Refusal(why):
                 return self._withhold(why)
             case _:
@@ -141,7 +141,7 @@ class Posting:
         now, patience = self.clock.now(), timedelta(seconds=self.limits.patience)
         quiet_until = min(record.tried_at or record.at, now) + patience  # a clock that was ahead holds nothing back
         if now < quiet_until:
-            raise HeldBackError(quiet_until)
+            raise HeldBackError(f"{self._name}: held back: {ON_ITS_WAY}", quiet_until)
         return await (self._unknown(record) if draft is None else self._send(record, draft, AGAIN))
 
     async def _unknown(self, record: SendRecord) -> str:

@@ -19,11 +19,13 @@ class Posted:
         notes: What was sent or left unsent, for each.
         refused: Why one that somebody asked for never will be sent; nothing after it was tried.
         due_at: When to go on; nothing is wrong.
+        held: Why it waits until then.
     """
 
     notes: tuple[str, ...] = ()
     refused: str = ""
     due_at: datetime | None = None
+    held: str = ""
 
 
 class Courier:
@@ -42,7 +44,7 @@ class Courier:
                 posting = Posting(task, position, action, mail, limits, self._journal, self._clock, self._report)
                 notes.append(await posting.post())
         except HeldBackError as held:
-            return Posted(tuple(notes), due_at=held.due_at)
+            return Posted(tuple(notes), due_at=held.due_at, held=held.message)
         except NotSentError as error:
             return Posted(tuple(notes), refused=str(error))
         return Posted(tuple(notes))

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from postroom.cli.common import when
 from postroom.cli.main import run
 from postroom.cli.messages import _words
 from postroom.clock import SystemClock
 from postroom.journal import open_journal
-from postroom.model import Categorise, DeliveryState, MarkRead, Message, MoveTo
+from postroom.model import Categorise, DeliveryState, Forward, MarkRead, Message, MoveTo
 from postroom.outgoing import SendingLimits
 from postroom.pipeline.courtesy import over
 from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit, Traffic
@@ -180,6 +181,27 @@ def test_a_mail_with_dead_mail_actions_is_among_the_dead_until_they_are_discarde
     assert "rule 2 then" not in dead(["messages", "list", "--dead"])
     assert "actions" not in dead(["mailboxes", "list"])
     assert "moved by hand" in dead(["messages", "show", "AAMk2"])
+
+
+def test_a_mail_that_is_held_back_from_being_sent_says_why_and_until_when(config, capsys, tmp_path):
+    async def held_back():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+        message = Message(id="AAMk3", mailbox="a@b.example", folder="Inbox", received_at=AT)
+        new = NewMessage(message, (MatchedRule("rule 1", (), (Forward(("team@b.example",)),)),))
+        await journal.commit_page(PageCommit(folder.key, [new], "link", "round", AT))
+        (task,) = await journal.claim_actions(9, AT)
+        due_at = AT + timedelta(minutes=5)
+        result = ActionResult(task, "ready", AT, due_at=due_at, note="forward: held back: too many", counted=False)
+        await journal.settle_actions([result])
+        await journal.close()
+
+    asyncio.run(held_back())
+    for command in ("show", "explain"):
+        assert run(["messages", command, "AAMk3", "-c", config]) == 0
+        told = capsys.readouterr().out
+        assert "forward: held back: too many" in told, command
+        assert when(AT + timedelta(minutes=5)) in told, command
 
 
 async def answered(url, *notes):

@@ -68,6 +68,16 @@ def test_age_counts_from_the_last_finished_round(health, clock):
     assert (folder["age_seconds"], folder["last_round"]) == (40.0, "2026-03-01T12:01:00+00:00")
 
 
+@pytest.mark.parametrize("subject", ["mailbox gone@b.example", "requests gone@b.example", "sending gone@b.example"])
+def test_what_is_wrong_with_a_mailbox_that_is_configured_no_more_is_forgotten(health, subject):
+    health.watch({INBOX: 90.0, ("gone@b.example", "Inbox"): 90.0})
+    health.problem(subject, "It waits.", {})
+
+    health.watch({INBOX: 90.0})
+
+    assert not health.troubles
+
+
 def test_a_reload_keeps_known_ages_and_drops_what_is_no_longer_watched(health, clock):
     health.watch({INBOX: 90.0, ("gone@b.example", "Inbox"): 90.0})
     health.problem("mailbox gone@b.example/Inbox", "x", {})

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from postroom.errors import Forbidden, JournalError, Throttled, Unavailable
-from postroom.model import Delete, DeliveryState, MarkRead, MoveTo, Reply, Settlement, Verdict
+from postroom.model import Delete, DeliveryState, Forward, MarkRead, MoveTo, Reply, Settlement, Verdict
+from postroom.outgoing import Rate, SendingLimits
 from postroom.pipeline import act
 from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
+from postroom.pipeline.backlog import AFTER, BUSY_WAIT
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
@@ -134,6 +136,30 @@ async def test_an_outage_longer_than_all_tries_makes_no_action_dead(acting, *, j
             actor.wake.set()
         mail.acts[0] = "done"
         await settled(journal, 1)
+
+
+async def test_a_mail_that_its_mailboxs_limit_holds_back_says_why_and_is_a_problem_after_an_hour(
+    acting, *, journal, folder, clock, mail, notes
+):
+    mail.drafts = MemoryDrafts()
+    forward = MatchedRule("pass on", (), (Forward(("team@contoso.example",)),))
+    for message in await ask(journal, folder, clock, forward, count=2):
+        mail.messages[message.id].append(message)
+
+    async with acting() as actor:
+        actor.desk.sending = SendingLimits(per_mailbox=Rate(1, 86_400.0))
+        await settled(journal, 1)
+        for number in range(1, int(AFTER / BUSY_WAIT.total_seconds()) + 2):
+            assert not notes.problems
+            await until(lambda number=number: len(notes.named("send_held_back")) == number)
+            await settled(journal, 1, "ready")
+            await clock.advance(BUSY_WAIT.total_seconds())
+            actor.wake.set()
+        await until(lambda: notes.problems)
+
+    [held] = [row for row in await read(journal) if row["state"] == "ready"]
+    assert held["note"].startswith("forward: held back: the mailbox has sent 1 times")
+    assert notes.problems[0][0].startswith("sending ")
 
 
 async def test_a_deletion_waits_until_all_else_is_done_with_the_mail(acting, *, journal, folder, clock, mail, notes):

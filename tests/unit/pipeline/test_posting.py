@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from postroom.errors import Forbidden, JournalError, NotFound, Refused, Throttled, Unavailable
 from postroom.model import Address, Forward, MoveTo, Reply, Send
 from postroom.outgoing import Rate, SendingLimits
+from postroom.pipeline.backlog import BUSY_WAIT
 from postroom.pipeline.letters import tag
-from postroom.pipeline.posting import BUSY_WAIT
 from postroom.pipeline.send import Courier
-from postroom.ports import ActionTask
+from postroom.ports import BY_LIMIT, ActionTask
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
 from support.pipeline import MAILBOX, ScriptedMail
@@ -106,6 +106,7 @@ async def test_a_mail_that_may_be_on_its_way_is_left_alone_for_a_while_and_then_
         await post.post()
     held = await post.post()
     assert held.due_at == post.clock.now() + timedelta(seconds=30)
+    assert "may be on its way" in held.held
     assert not post.drafts.delivered
     await post.clock.advance(31)
     assert (await post.post()).notes == ("reply: sent again; the first may have left too",)
@@ -259,7 +260,9 @@ async def test_an_answer_beyond_the_mailboxs_limit_is_not_sent_and_a_forward_wai
     await post.post()
     assert "not sent: the mailbox has sent" in (await post.post(post.task(REPLY, origin="other"))).notes[0]
     forward = post.task(Forward(("a@b.example",)), origin="third")
-    assert (await post.post(forward)).due_at == clock.now() + BUSY_WAIT
+    held = await post.post(forward)
+    assert held.due_at == clock.now() + BUSY_WAIT
+    assert held.held == f"forward: held back: the mailbox has sent 1 times within 1 h, {BY_LIMIT}"
     await clock.advance(3601)
     assert (await post.post(forward)).notes == ("forward: sent",)
 
