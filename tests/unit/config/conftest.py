@@ -85,7 +85,7 @@ def lookup(use: str, directory: Path) -> type[Handler[Any]]:
     raise HandlerError(f"Handler {use}: nothing there.", remedy="Write a file of that name.")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def handlers() -> Mapping[str, type[Handler[Any]]]:
     return HANDLERS
 

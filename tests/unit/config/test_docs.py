@@ -56,6 +56,12 @@ def default(name, setting, definition) -> str:
 
 
 @pytest.fixture(scope="module")
+def schema():
+    """The schema without any handler."""
+    return json_schema({})
+
+
+@pytest.fixture(scope="module")
 def configuration() -> dict[str, str]:
     """The text below each heading of configuration.md."""
     parts = re.split(r"^## (.*)\n", (REFERENCE / "configuration.md").read_text(), flags=re.MULTILINE)
@@ -63,15 +69,14 @@ def configuration() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_setting_stands_in_the_reference_as_it_is(configuration, section):
-    schema = json_schema({})
+def test_every_setting_stands_in_the_reference_as_it_is(configuration, schema, section):
     definition = schema if section == "File" else schema["$defs"][section]
     written = [line for line in configuration[SECTIONS[section]].splitlines() if line.startswith("| `")]
     assert written == rows(definition)
 
 
-def test_every_section_stands_in_the_reference():
-    assert set(json_schema({})["$defs"]) - {"variable"} == set(SECTIONS) - {"File"}
+def test_every_section_stands_in_the_reference(schema):
+    assert set(schema["$defs"]) - {"variable"} == set(SECTIONS) - {"File"}
 
 
 def test_every_problem_stands_in_the_reference_with_its_name():

@@ -56,7 +56,13 @@ def built_in() -> dict[str, type[Handler[Any]]]:
     return {name: getattr(importlib.import_module(module), cls) for name, (module, cls) in split.items()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def schema(built_in):
+    """The schema of the built-in handlers."""
+    return json_schema(built_in)
+
+
+@pytest.fixture(scope="module")
 def validate(handlers):
     """Check a text as an editor does: as written, variables and all."""
     validator = jsonschema.Draft7Validator(json_schema(handlers))
@@ -71,17 +77,16 @@ def validate(handlers):
     return validate
 
 
-def test_the_stored_schema_is_that_of_the_code(built_in):
+def test_the_stored_schema_is_that_of_the_code(schema):
     """On failure: `postroom schema > config/postroom.schema.json`."""
-    assert json.loads(SCHEMA.read_text()) == json_schema(built_in)
+    assert json.loads(SCHEMA.read_text()) == schema
 
 
-def test_the_schema_is_a_schema(built_in):
-    jsonschema.Draft7Validator.check_schema(json_schema(built_in))
+def test_the_schema_is_a_schema(schema):
+    jsonschema.Draft7Validator.check_schema(schema)
 
 
-def test_every_reference_of_the_schema_leads_somewhere(built_in):
-    schema = json_schema(built_in)
+def test_every_reference_of_the_schema_leads_somewhere(schema):
     text = json.dumps(schema)
     names = {part.partition('"')[0] for part in text.split('"#/$defs/')[1:]}
     assert names <= schema["$defs"].keys()
@@ -95,19 +100,19 @@ def test_every_setting_of_ours_is_explained(handlers):
                 assert setting.get("description"), f"{section}.{name}"
 
 
-def test_the_example_is_right_by_the_schema(built_in):
+def test_the_example_is_right_by_the_schema(schema):
     tree = read(EXAMPLE.read_text(), Findings(""))
-    jsonschema.Draft7Validator(json_schema(built_in)).validate(plain(tree))
+    jsonschema.Draft7Validator(schema).validate(plain(tree))
 
 
-def test_the_example_stays_right_when_the_environment_is_put_in(built_in):
+def test_the_example_stays_right_when_the_environment_is_put_in(schema):
     environ = {
         "AZURE_TENANT_ID": "t.example",
         "AZURE_CLIENT_ID": "22222222-2222-2222-2222-222222222222",
         "AZURE_CLIENT_SECRET": "s",
     }
     tree = expanded(read(EXAMPLE.read_text(), Findings("")), environ, Findings(""))
-    jsonschema.Draft7Validator(json_schema(built_in)).validate(plain(tree))
+    jsonschema.Draft7Validator(schema).validate(plain(tree))
 
 
 def example(built_in, **environ):
