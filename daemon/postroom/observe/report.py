@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from postroom.errors import PostroomError
+from postroom.errors import JournalGone, PostroomError
 from postroom.model import Delivery
 from postroom.observe.health import Health, Trouble, problem_id
 from postroom.observe.log import compact
@@ -98,6 +98,8 @@ class Report:
 
     def problem(self, subject: str, error: BaseException | str, **fields: Any) -> None:
         """Say that `subject` has failed: logged when it starts, when its text changes, and every `REMIND` seconds."""
+        if isinstance(error, JournalGone):  # each room meets it, and the daemon ends for it: one cause is one problem
+            subject, fields = "journal", {}
         for replaced in self.health.replaced_by(subject):
             self._over(replaced, replaced_by=problem_id(subject))
         trouble = self.health.problem(subject, error, fields)

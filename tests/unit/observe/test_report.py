@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from postroom.errors import Forbidden
+from postroom.errors import Forbidden, JournalGone
 from postroom.observe.report import REMIND
 from postroom.ports import BY_LIMIT
 from postroom.ports import Report as ReportPort
@@ -41,6 +41,13 @@ def test_a_problem_is_said_once_while_it_stays_the_same(desk, lines):
     assert line["what"] == "Graph refused (0000-bbbb)."
     assert line["remedy"] == "Grant Mail.Read."
     assert (line["mailbox"], line["folder"], line["subject"]) == ("a@b.example", "Inbox", INBOX)
+
+
+def test_a_journal_that_is_gone_is_one_problem_whoever_meets_it(desk, lines):
+    for subject in (INBOX, "journal actions", "journal", "daemon"):
+        desk.report.problem(subject, JournalGone("The journal is gone."), mailbox="a@b.example")
+    assert [line["subject"] for line in lines()] == ["journal"]
+    assert list(desk.health.troubles) == ["journal"]
 
 
 def test_rounds_that_fail_are_counted(desk):
