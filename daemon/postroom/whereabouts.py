@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
@@ -28,15 +29,22 @@ def clear(journal: str) -> None:
 
 def forget(journal: str) -> None:
     """Take this process's note away."""
-    if (file := _file(journal)) is not None and _noted(file)[0] == os.getpid():
+    if (file := _file(journal)) is not None and _noted(file).process == os.getpid():
         clear(journal)
 
 
-def console_of(journal: str) -> str | None:
-    """Return the URL of the console of the daemon that runs on this journal; None where no living one has noted it."""
+class Console(NamedTuple):
+    """Where the console of a living process is."""
+
+    process: int
+    url: str
+
+
+def console_of(journal: str) -> Console | None:
+    """Return the console of the daemon that runs on this journal; None where no living one has noted it."""
     file = _file(journal)
-    process, url = _noted(file) if file is not None else (0, "")
-    return url if process and _lives(process) else None
+    noted = _noted(file) if file is not None else Console(0, "")
+    return noted if noted.process and _lives(noted.process) else None
 
 
 def _file(journal: str) -> Path | None:
@@ -60,14 +68,14 @@ def _replace(file: Path, text: str) -> None:
         raise
 
 
-def _noted(file: Path) -> tuple[int, str]:
+def _noted(file: Path) -> Console:
     """Return the process and the URL; 0 and nothing where the file has not both of them whole."""
     try:
         process, _, url = file.read_text("ascii").strip().partition(" ")
         is_whole = process.isdecimal() and url.startswith("http://") and urlsplit(url).port
-        return (int(process), url) if is_whole else (0, "")
+        return Console(int(process), url) if is_whole else Console(0, "")
     except (OSError, ValueError):
-        return 0, ""
+        return Console(0, "")
 
 
 def _lives(process: int) -> bool:

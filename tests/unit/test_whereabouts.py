@@ -22,7 +22,7 @@ def journal(tmp_path):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8642", "http://[::1]:8642"])
 def test_a_note_tells_where_the_console_of_a_living_process_is_until_it_is_forgotten(journal, file, url):
     whereabouts.note(journal, url)
-    assert whereabouts.console_of(journal) == url
+    assert whereabouts.console_of(journal) == (os.getpid(), url)
     whereabouts.forget(journal)
     assert whereabouts.console_of(journal) is None
     assert list(file.parent.iterdir()) == []
@@ -57,7 +57,7 @@ def test_who_reads_a_note_while_another_takes_its_place_reads_the_whole_of_one(j
     with file.open() as reading:
         whereabouts.note(journal, "http://127.0.0.1:8643")
         assert reading.read() == f"{os.getpid()} http://127.0.0.1:8642\n"
-    assert whereabouts.console_of(journal) == "http://127.0.0.1:8643"
+    assert whereabouts.console_of(journal) == (os.getpid(), "http://127.0.0.1:8643")
 
 
 def test_a_note_that_cannot_be_written_leaves_nothing_and_keeps_nobody_from_working(journal, file):

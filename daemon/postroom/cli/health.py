@@ -16,7 +16,7 @@ from postroom.cli.common import config_option, counted, echo, json_option, print
 from postroom.cli.tables import show_table
 from postroom.config import Listen, load_console, load_journal
 from postroom.errors import ConfigError, ExitCode, PostroomError
-from postroom.whereabouts import console_of
+from postroom.whereabouts import Console, console_of
 
 LIMIT = 4.0
 """Seconds to wait for the answer: a HEALTHCHECK has five."""
@@ -39,7 +39,8 @@ def health(path: Path, url: str | None, as_json: bool) -> int:
     note, or where nobody listens there any more, where the configuration says. Where the configuration cannot be
     read, that is said, and the console is looked for in its usual place: the daemon goes on with the configuration it
     has. Exit code 0 when it is ok or degraded, 1 when it is failing, 69 when nobody answers, 78 when the configuration
-    cannot be read and nobody answers.
+    cannot be read and nobody answers. A daemon that lives and does not answer in time is told from one that is not
+    there.
     """
     status, snapshot = _ask(url) if url else _ask_configured(path)
     if as_json:
@@ -53,7 +54,7 @@ def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
     """Ask the console of the running daemon, or of the configuration; where that is unreadable say so, and guess."""
     if noted := _noted(path):
         try:
-            return _ask(noted)
+            return _ask(noted.url, noted.process)
         except Unanswered as error:
             if not _is_refused(error):
                 raise
@@ -69,7 +70,7 @@ def _ask_configured(path: Path) -> tuple[int, dict[str, Any]]:
             raise
 
 
-def _noted(path: Path) -> str | None:
+def _noted(path: Path) -> Console | None:
     """Return where the daemon that runs on the configuration's journal has its console, if that can be told."""
     try:
         noted = console_of(load_journal(path))
@@ -77,8 +78,8 @@ def _noted(path: Path) -> str | None:
         return None  # what is wrong is said when the console is looked for
     if noted is None:
         return None
-    host, _, port = noted.removeprefix("http://").rpartition(":")
-    return _address(Listen(host.strip("[]"), int(port)))
+    host, _, port = noted.url.removeprefix("http://").rpartition(":")
+    return noted._replace(url=_address(Listen(host.strip("[]"), int(port))))
 
 
 def _address(listen: Listen | None) -> str:
@@ -95,8 +96,11 @@ def _address(listen: Listen | None) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}"
 
 
-def _ask(address: str) -> tuple[int, dict[str, Any]]:
-    """Return the HTTP status and the snapshot; raises Unanswered when it is not our console that answers."""
+def _ask(address: str, process: int = 0) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the snapshot; raises Unanswered when it is not our console that answers.
+
+    `process`: that of a living daemon whose console this is, as far as that is known.
+    """
     url = f"{address.rstrip('/').removesuffix('/healthz')}/healthz"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -106,6 +110,8 @@ def _ask(address: str) -> tuple[int, dict[str, Any]]:
         except urllib.error.HTTPError as answer:
             status, snapshot = answer.code, json.load(answer)
     except (OSError, ValueError, HTTPException) as error:
+        if _is_silent(error, process):
+            raise _silent(url, process) from error
         raise Unanswered(
             f"No daemon answers at {url}: {error}.",
             remedy="Is it running? `systemctl status postroom` tells. If its console is elsewhere, `--url` asks there.",
@@ -113,6 +119,21 @@ def _ask(address: str) -> tuple[int, dict[str, Any]]:
     if not isinstance(snapshot, dict) or not snapshot.keys() >= {"status", "phase", "mailboxes", "problems"}:
         raise Unanswered(f"What answers at {url} is not Postroom.", remedy="Look what else uses `console.listen`.")
     return status, snapshot
+
+
+def _is_silent(error: Exception, process: int) -> bool:
+    """Say whether somebody is there who gave no answer in time: it took the connection, or is known to live."""
+    is_known = process != 0 and isinstance(getattr(error, "reason", None), TimeoutError)
+    return isinstance(error, TimeoutError) or is_known
+
+
+def _silent(url: str, process: int) -> PostroomError:
+    who = f"The daemon lives (process {process}), but has" if process else "Somebody listens, but has"
+    return Unanswered(
+        f"{who} not answered at {url} within {LIMIT:.0f} s.",
+        remedy="Something keeps it from all its work: a handler that blocks is named in the log (`blocked`), or the "
+        "machine is overloaded. If it lasts, restart it, with `kill -9` if need be: nothing is lost.",
+    )
 
 
 class Unanswered(PostroomError):

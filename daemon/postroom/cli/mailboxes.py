@@ -28,8 +28,9 @@ def mailboxes() -> None:
 def list_mailboxes(path: Path, as_json: bool) -> None:
     """List mailboxes and folders: when each was last walked, what is waiting, what went wrong.
 
-    Of a folder that the configuration does not have any more the mode is `not watched`. Where there are several
-    tenants, each mailbox is listed with its own.
+    What is waiting and what is dead is the whole mailbox's, and stands at its first folder. Of a folder that the
+    configuration does not have any more the mode is `not watched`. Where there are several tenants, each mailbox is
+    listed with its own.
     """
     found = run_async(with_views(path, lambda views: views.mailboxes()))
     watched = _watched(names_in(path))
@@ -68,7 +69,8 @@ def _row(mailbox: MailboxRecord, folder: FolderRecord, watched: Watched) -> tupl
         mode = "not watched"
     elif mailbox.parked_at is not None:
         mode = f"parked since {mailbox.parked_at:%Y-%m-%d %H:%M}"
-    waiting, dead = _counted(mailbox, "ready", "running"), _counted(mailbox, "dead")
+    is_first = folder is mailbox.folders[0]
+    waiting, dead = (_counted(mailbox, "ready", "running"), _counted(mailbox, "dead")) if is_first else ("", "")
     return mailbox.address, folder.name, last, mode, waiting, dead, folder.last_error
 
 

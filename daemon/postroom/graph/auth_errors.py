@@ -15,11 +15,13 @@ TOO_MANY = 429
 """Too Many Requests; this and the server's own faults above it pass."""
 
 _THROTTLED_REMEDY = (
-    "It passes: a daemon tries again by itself. See what else signs in so often as this app, or from this host."
+    "It passes: try again in some minutes (a running daemon does by itself). See what else signs in so often as this "
+    "app, or from this host."
 )
 _DOWN_REMEDY = (
-    "It passes: a daemon tries again by itself. Where it lasts, see whether Microsoft reports an outage of Entra, and "
-    "whether a proxy or login portal between here and the login host answers in its place."
+    "It passes: try again in some minutes (a running daemon does by itself). Where it lasts, see whether Microsoft "
+    "reports an outage of Entra, and whether a proxy or login portal between here and the login host answers in its "
+    "place."
 )
 
 UNREACHABLE_REMEDY = "Check name resolution, the route and the proxy between here and the login host."

@@ -84,6 +84,6 @@ def _bad(tenant: Tenant, what: str) -> AuthError:
     return AuthError(
         f"Sign-in to tenant {tenant.name} failed: the {what}.",
         code="credential",
-        remedy="Give the daemon's user read access to a valid file, or correct its path in the configuration.",
+        remedy="Give Postroom's user read access to a valid file, or correct its path in the configuration.",
         tenant=tenant.name,
     )

@@ -46,7 +46,7 @@ class Transport:
             raise Refused(
                 f"The certificate authorities of cloud {self._tenant.cloud.name} cannot be read: {error}.",
                 code="NoAuthorities",
-                remedy="Mend the cloud's ca_file: a PEM file that the daemon may read.",
+                remedy="Mend the cloud's ca_file: a PEM file that Postroom may read.",
             ) from error
         proxy = proxy_for(root, self._tenant.proxy)
         self._kept = graph_session(trust, self._limits, user_agent=self._user_agent, proxy=proxy)

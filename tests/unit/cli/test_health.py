@@ -102,6 +102,30 @@ def test_a_note_of_which_a_part_is_missing_is_not_asked(config, note, capsys):
     assert capsys.readouterr().out.startswith("degraded (running)\n")
 
 
+@pytest.fixture
+def silence(monkeypatch):
+    """The address of a daemon whose event loop is blocked: the system takes connections, and nobody answers them."""
+    monkeypatch.setattr("postroom.cli.health.LIMIT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_daemon_that_lives_and_does_not_answer_is_said_to_and_what_to_do(config, note, silence, capsys):
+    note.write_text(f"{os.getpid()} {silence}\n")
+    assert run(["health", "-c", config]) == 69
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"The daemon lives (process {os.getpid()}), but has not answered" in told
+    assert "Is it running?" not in told
+    assert "`blocked`" in told
+
+
+def test_who_listens_and_does_not_answer_is_not_taken_for_one_that_is_not_there(config, silence, capsys):
+    assert run(["health", "-c", config, "--url", silence]) == 69
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Somebody listens, but has not answered" in told
+    assert "Is it running?" not in told
+
+
 def test_where_nobody_listens_at_the_noted_address_the_configured_one_is_asked(config, note, capsys):
     """The number of a process that has died may be another's by now: in a container a daemon is always the first."""
     with socket.socket() as closed:

@@ -204,6 +204,20 @@ def test_a_mail_that_is_held_back_from_being_sent_says_why_and_until_when(config
         assert when(AT + timedelta(minutes=5)) in told, command
 
 
+def test_what_waits_in_a_mailbox_is_counted_once_however_many_folders_it_has(config, capsys, tmp_path):
+    async def adopted():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        await journal.adopt([FolderSpec("default", "a@b.example", name, None) for name in ("Inbox", "Archive")], AT)
+        await journal.close()
+
+    asyncio.run(given_up(f"sqlite:///{tmp_path}/journal.db"))
+    asyncio.run(adopted())
+    assert run(["mailboxes", "list", "-c", config]) == 0
+    told = capsys.readouterr().out
+    assert "Archive" in told
+    assert told.count("1 + 1 actions") == 1
+
+
 async def answered(url, *notes):
     journal = await open_journal(url)
     (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)

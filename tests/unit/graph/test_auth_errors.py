@@ -57,7 +57,7 @@ def test_what_is_not_entras_and_passes_is_no_refusal(answer, status):
     error = auth_error(answer, TENANT, status=status)
     assert (error.code, error.temporary) == ("unreachable", True)
     assert f"answered {status}" in error.message
-    assert "tries again by itself" in error.remedy
+    assert "try again in some minutes (a running daemon does by itself)" in error.remedy, "a command has none"
 
 
 def test_entras_first_line_is_quoted_and_its_ids_are_fields():
