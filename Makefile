@@ -4,10 +4,12 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS = $(shell $(BIN)/python -c "import os; print(os.cpu_count() * 3 // 2 or 1)")
+WORKERS = $(shell $(BIN)/python -c "import os; print((os.cpu_count() or 1) * 2)")
 READY := $(VENV)/.ready
 INTEROP := .venv-interop
 NODE_READY := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/interop/node_modules/.ready)
+# The tests start hundreds of processes: each would compile all that it imports anew where nothing compiled may be written.
+unexport PYTHONDONTWRITEBYTECODE
 UV := $(shell command -v uv || echo $(BIN)/uv)
 LOCK := $(UV) pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet --upgrade
 
@@ -21,11 +23,11 @@ demo: $(READY)  ## Watch the daemon at work against a simulated tenant (ARGS=--k
 
 .PHONY: test
 test: $(READY)  ## Run the tests but for the slow ones (ARGS="tests/unit -k redact" for some of them).
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 .PHONY: slow
 slow: $(READY)  ## Run the slow tests: kills, full disks, nasty handlers, hours of bad weather.
-	@$(BIN)/pytest -n $(WORKERS) -m slow $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m slow $(ARGS)
 
 .PHONY: crash
 crash: $(READY)  ## Kill the daemon at every failure point and at random, and keep the table in docs/explanation/guarantees.md.
