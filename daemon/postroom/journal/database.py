@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -13,13 +13,15 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError, JournalGone
-from postroom.journal.engine import READING, sync
+from postroom.journal.engine import READING, database_file, sync
 from postroom.journal.faults import not_synced, translate
 from postroom.journal.presence import Presence
 from postroom.threads import in_thread
 
 CLOSE_SECONDS = 30.0
 """How long a stop waits for transactions under way; each waits for a lock for 10 seconds at most."""
+SYNC_SECONDS = 60.0
+"""How long who waits for the disk waits, also for the transactions before: each waits for a lock for 10 seconds at most."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class Database:
         self._mine = threading.local()
         self._connections: list[Connection] = []
         self._closed = False
+        self._syncing: tuple[Future[None], asyncio.Future[None]] | None = None
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work(connection, ...)`` in a transaction; raises JournalError when nothing of it was kept."""
@@ -59,12 +62,29 @@ class Database:
         return await self._hop(True, lambda connection: work(connection, *args, **kwargs))
 
     async def sync(self) -> None:
-        """Put all that was committed on the disk, so that not even a power cut takes it back."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._sync)
+        """Put all that was committed on the disk, so that not even a power cut takes it back.
 
-    async def _hop(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - run_in_executor takes no keywords
+        Who comes before it has begun shares it; raises JournalError to all of them when the disk may not have it. A
+        server's disk has it by then.
+        """
+        self._refuse_if_closed()
+        if database_file(self.engine.url) is None:
+            return
+        if self._syncing is None or self._syncing[0].running() or self._syncing[0].done():
+            begun = self._threads.submit(self._sync)
+            self._syncing = begun, asyncio.wrap_future(begun)
+        _, synced = self._syncing
+        await asyncio.wait({synced}, timeout=SYNC_SECONDS)  # who is cancelled in here cancels nobody else's
+        if not synced.done():
+            raise not_synced(f"its disk has not answered for {SYNC_SECONDS:.0f} s", self.where)
+        synced.result()
+
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise JournalError(f"The journal {self.where} is closed.")
+
+    async def _hop(self, reading: bool, work: Callable[[Connection], T]) -> T:  # noqa: FBT001 - run_in_executor takes no keywords
+        self._refuse_if_closed()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, reading, work)
         except JournalGone as error:
@@ -86,7 +106,7 @@ class Database:
             try:
                 sync(self._connection())
             except OSError as error:
-                raise not_synced(error, self.where) from error
+                raise not_synced(f"the disk reports an error: {error.strerror}", self.where) from error
 
     @contextmanager
     def _translating(self) -> Iterator[None]:

@@ -42,13 +42,10 @@ def translate(error: Exception, where: str) -> JournalError:
     return _journal_error(f"The journal {where} failed: {detail}.", remedy, code, temporary=not code)
 
 
-def not_synced(error: OSError, where: str) -> JournalError:
+def not_synced(why: str, where: str) -> JournalError:
     """Return what to raise when the disk does not say that it has the journal."""
     return _journal_error(
-        f"The journal {where} failed: the disk reports an error: {error.strerror}.",
-        "Check the disk and the system log.",
-        "",
-        temporary=True,
+        f"The journal {where} failed: {why}.", "Check the disk and the system log.", "", temporary=True
     )
 
 
