@@ -20,9 +20,9 @@ from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.due import Watch
 from postroom.pipeline.limits import at_most
-from postroom.pipeline.owners import Owners
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.routing import routing
+from postroom.pipeline.walkers import Walkers
 from postroom.ports import ROUTING, Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
 from postroom.threads import on_behalf_of
@@ -194,7 +194,7 @@ async def pollers(
         for folder in mailbox.folders
     ]
     stored = {(each.mailbox, each.name): each for each in await journal.adopt(specs, now)}
-    owners = {each.address: Owners() for each in config.mailboxes}
+    walkers = {each.address: Walkers() for each in config.mailboxes}
     found = [
         Watch(
             FolderPoller(
@@ -207,7 +207,7 @@ async def pollers(
                 page_size=config.limits.page_size,
                 delta=config.tenants[mailbox.tenant].cloud.delta,
                 dispatcher=dispatcher,
-                owners=owners[mailbox.address],
+                walkers=walkers[mailbox.address],
             ),
             mailbox.poll,
             mailbox.tenant,

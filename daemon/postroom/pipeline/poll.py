@@ -9,9 +9,9 @@ from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired,
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.mode import DELTA_PATIENCE, FULL, STORM, WAIT, FolderMode
-from postroom.pipeline.owners import Owners
 from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
+from postroom.pipeline.walkers import Walkers
 from postroom.ports import Clock, Conclude, Entry, Journal, Mail, NewMessage, PageResult, Report, WatchedFolder
 from postroom.rule import Rule
 
@@ -30,7 +30,7 @@ class FolderPoller:
         folder: The folder as the journal knows it.
         delta: False where the cloud has no message delta.
         dispatcher: Who runs the deliveries that the pages bring; without, they wait in the journal.
-        owners: Which folders of the mailbox are watched; shared by its pollers.
+        walkers: Which folders of the mailbox are watched; shared by its pollers.
 
     Attributes:
         begun: How many rounds have begun.
@@ -48,7 +48,7 @@ class FolderPoller:
         page_size: int,
         delta: bool = True,
         dispatcher: Dispatcher | None = None,
-        owners: Owners | None = None,
+        walkers: Walkers | None = None,
     ) -> None:
         def examiner() -> Examiner:
             return Examiner(rules, mail=mail, journal=journal, clock=clock, report=report)
@@ -73,8 +73,8 @@ class FolderPoller:
         self._clock = clock
         self._report = report
         self._mode = FolderMode(folder, delta=delta, clock=clock, report=report)
-        self._owners = owners or Owners()
-        self._owners.enter(folder)
+        self._walkers = walkers or Walkers()
+        self._walkers.enter(folder)
 
     @property
     def folder(self) -> WatchedFolder:
@@ -137,15 +137,15 @@ class FolderPoller:
     async def _resolved(self) -> str:
         """Return Graph's id of the folder; raises GraphError, and PostroomError when another name walks it."""
         folder_id = await self.mail.folder_id(self.folder.name)
-        self._owners.claim(self.folder, folder_id)
+        self._walkers.claim(self.folder, folder_id)
         return folder_id
 
     async def _take_over(self, folder_id: str) -> None:
         """Go on where the folder stood under a name that nobody watches any more: it was renamed, or spelt anew."""
-        before = await self._journal.take_over(self.folder.key, folder_id, self._owners.keys)
+        before = await self._journal.take_over(self.folder.key, folder_id, self._walkers.keys)
         if before is None:
             return
-        self._owners.replace(self.folder.key, before.key)
+        self._walkers.replace(self.folder.key, before.key)
         self.folder = replace(before, name=self.folder.name)
         self._report.event("folder_renamed", mailbox=self.folder.mailbox, folder=self.folder.name, before=before.name)
 

@@ -25,7 +25,7 @@ class Finding:
     why: tuple[str, ...]
 
 
-class Routing(NamedTuple):
+class Routed(NamedTuple):
     """The rules that apply to a mail, in order.
 
     Attributes:
@@ -56,7 +56,7 @@ class Routing(NamedTuple):
         return tuple(findings)
 
 
-def route(message: Message, rules: Sequence[Rule], now: datetime, details: Details = NO_DETAILS) -> Routing:
+def route(message: Message, rules: Sequence[Rule], now: datetime, details: Details = NO_DETAILS) -> Routed:
     """Apply the rules in order; every match counts until one says `stop`."""
     facts = Facts(message, now, details)
     matched: list[Rule] = []
@@ -71,7 +71,7 @@ def route(message: Message, rules: Sequence[Rule], now: datetime, details: Detai
                 # An undecided rule before this one may stop first: then nothing here is final, and `missing` says so.
                 break
     missing = frozenset[Detail]().union(*(needs(rule.when, facts) for rule in undecided)) if undecided else NOTHING
-    return Routing(tuple(matched), tuple(undecided), missing, facts, rules)
+    return Routed(tuple(matched), tuple(undecided), missing, facts, rules)
 
 
 def as_matched(rules: Sequence[Rule]) -> tuple[MatchedRule, ...]:

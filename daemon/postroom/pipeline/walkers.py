@@ -6,7 +6,7 @@ from postroom.errors import PostroomError
 from postroom.ports import WatchedFolder
 
 
-class Owners:
+class Walkers:
     """The folders of one mailbox that are watched, by Graph's ids.
 
     Attributes:
@@ -25,12 +25,12 @@ class Owners:
 
     def claim(self, folder: WatchedFolder, graph_id: str) -> None:
         """Have `folder` walk this folder of Graph's, and no other; raises PostroomError when another name walks it."""
-        owner = self._names.get(graph_id)
-        if owner == folder.name:
+        walker = self._names.get(graph_id)
+        if walker == folder.name:
             return
         self._names = {each: name for each, name in self._names.items() if name != folder.name}
-        if owner is not None:
-            raise _twice(folder, owner)
+        if walker is not None:
+            raise _twice(folder, walker)
         self._names[graph_id] = folder.name
 
     def replace(self, before: int, now: int) -> None:
@@ -39,9 +39,9 @@ class Owners:
         self.keys.add(now)
 
 
-def _twice(folder: WatchedFolder, owner: str) -> PostroomError:
+def _twice(folder: WatchedFolder, walker: str) -> PostroomError:
     return PostroomError(
-        f"{folder.name} of {folder.mailbox} is the same folder as {owner}, and is walked as {owner} alone.",
+        f"{folder.name} of {folder.mailbox} is the same folder as {walker}, and is walked as {walker} alone.",
         remedy=f"Keep one of the two under `folders` and reload; if the folder was renamed, keep {folder.name}.",
         mailbox=folder.mailbox,
     )

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from postroom.errors import PostroomError
-from postroom.pipeline.owners import Owners
 from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.walkers import Walkers
 from postroom.ports import FolderSpec, WatchedFolder
 from postroom.rule import Rule
 from postroom.testing.clock import START
@@ -25,10 +25,10 @@ def watch(journal, clock, notes):
             return ids[name]
 
         mail.folder_id = folder_id
-        owners = Owners()
+        walkers = Walkers()
         found = await journal.adopt([FolderSpec("default", MAILBOX, name, floor) for name in ids], clock.now())
         settings = {"mail": mail, "journal": journal, "clock": clock, "report": notes, "page_size": 2}
-        return [FolderPoller(each, [Rule("all", ALWAYS, ("erp",))], owners=owners, **settings) for each in found]
+        return [FolderPoller(each, [Rule("all", ALWAYS, ("erp",))], walkers=walkers, **settings) for each in found]
 
     return start
 
@@ -80,36 +80,36 @@ async def test_another_folder_beside_a_removed_one_begins_as_new(watch, mail, jo
 
 
 @pytest.fixture
-def twice() -> tuple[Owners, WatchedFolder, WatchedFolder]:
-    return Owners(), WatchedFolder(1, MAILBOX, "Inbox"), WatchedFolder(2, MAILBOX, "msgfolderroot/Inbox")
+def twice() -> tuple[Walkers, WatchedFolder, WatchedFolder]:
+    return Walkers(), WatchedFolder(1, MAILBOX, "Inbox"), WatchedFolder(2, MAILBOX, "msgfolderroot/Inbox")
 
 
 def test_a_folder_of_two_names_is_walked_under_the_first_alone(twice):
-    owners, first, second = twice
-    owners.claim(first, "id-1")
+    walkers, first, second = twice
+    walkers.claim(first, "id-1")
     for _ in range(2):
         with pytest.raises(PostroomError, match="is the same folder as Inbox, and is walked as Inbox alone") as caught:
-            owners.claim(second, "id-1")
-    owners.claim(first, "id-1")
+            walkers.claim(second, "id-1")
+    walkers.claim(first, "id-1")
     assert "Keep one of the two" in caught.value.remedy
 
 
 def test_whoever_has_walked_a_folder_before_goes_on(twice):
-    owners, first, _ = twice
-    owners.enter(first)
-    owners.enter(WatchedFolder(2, MAILBOX, "msgfolderroot/Inbox", "D1", graph_id="id-1"))
+    walkers, first, _ = twice
+    walkers.enter(first)
+    walkers.enter(WatchedFolder(2, MAILBOX, "msgfolderroot/Inbox", "D1", graph_id="id-1"))
     with pytest.raises(PostroomError, match="is the same folder as msgfolderroot/Inbox"):
-        owners.claim(first, "id-1")
+        walkers.claim(first, "id-1")
 
 
 def test_two_folders_that_swap_their_names_are_both_walked_again(twice):
-    owners, first, second = twice
-    owners.claim(first, "id-1")
-    owners.claim(second, "id-2")
+    walkers, first, second = twice
+    walkers.claim(first, "id-1")
+    walkers.claim(second, "id-2")
     with pytest.raises(PostroomError):
-        owners.claim(first, "id-2")
-    owners.claim(second, "id-1")
-    owners.claim(first, "id-2")
+        walkers.claim(first, "id-2")
+    walkers.claim(second, "id-1")
+    walkers.claim(first, "id-2")
 
 
 async def test_a_new_name_beside_the_old_one_waits_until_the_old_one_is_removed(watch, mail, journal):
