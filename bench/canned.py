@@ -156,7 +156,7 @@ class Canned:
 
     async def _folder(self, _: web.Request) -> web.Response:
         self.first = self.first or time.monotonic()
-        return web.json_response({"id": "inbox", "displayName": "Inbox"})
+        return web.Response(body=b'{"id": "inbox", "displayName": "Inbox"}', headers=HEADERS)
 
     async def _delta(self, request: web.Request) -> web.Response:
         self.first = self.first or time.monotonic()

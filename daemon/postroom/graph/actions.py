@@ -59,14 +59,14 @@ class Actions:
             return GONE
         wanted = changes(state, actions)
         if wanted.patch:
-            await self._change("PATCH", self._urls.message(message_id), "changing", dumps(wanted.patch))
+            await self._change("PATCH", self._urls.message(message_id), "changing", dumps(wanted.patch), success=200)
         done = [*wanted.notes, *await self._place(message_id, state, wanted)]
         return ", ".join(done) or NOTHING
 
     async def _place(self, message_id: str, state: WireState, wanted: Changes) -> list[str]:
         """Delete the message or move it, last of all, for what comes after might not find it."""
         if wanted.delete:
-            await self._send("DELETE", self._urls.message(message_id), "deleting")
+            await self._send("DELETE", self._urls.message(message_id), "deleting", success=204)
             return ["deleted"]
         if wanted.destination is None:
             return []
@@ -80,7 +80,7 @@ class Actions:
         """Move; a 404 may be the folder's, so its id is looked up again before the next try."""
         body = dumps({"destinationId": folder_id})
         try:
-            await self._change("POST", self._urls.move(message_id), "moving", body, repeatable=False)
+            await self._change("POST", self._urls.move(message_id), "moving", body, success=201)
         except NotFound:
             self._folders.forget(folder_id)
             raise
@@ -98,17 +98,17 @@ class Actions:
             raise
         return decode(WireState, body, doing=doing, mailbox=self._mailbox)
 
-    async def _change(self, method: str, url: str, verb: str, body: bytes, *, repeatable: bool = True) -> None:
-        """Write, and believe it only when Graph answers with the message: a proxy's empty 200 changed nothing."""
-        answer = await self._send(method, url, verb, body, repeatable=repeatable)
+    async def _change(self, method: str, url: str, verb: str, body: bytes, *, success: int) -> None:
+        """Write, and believe it only when Graph answers with the message."""
+        answer = await self._send(method, url, verb, body, success=success)
         decode(WireState, answer, doing=f"{verb} a message of {self._mailbox}", mailbox=self._mailbox)
 
-    async def _send(
-        self, method: str, url: str, verb: str, body: bytes | None = None, *, repeatable: bool = True
-    ) -> bytes:
+    async def _send(self, method: str, url: str, verb: str, body: bytes | None = None, *, success: int) -> bytes:
+        """Write; a POST may have been carried out, and is not sent again blindly."""
         headers = {**self._headers, **_JSON} if body is not None else self._headers
         doing = f"{verb} a message of {self._mailbox}"
         reach("action.writing")
-        answer = await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=repeatable))
+        call = Call(method, url, self._mailbox, doing, headers, body, repeatable=method != "POST", success=success)
+        answer = await self._client.fetch(call)
         reach("action.answered")
         return answer

@@ -18,6 +18,7 @@ class Call:
         doing: What it is for, as in ``reading Inbox of a@b``; appears in errors.
         repeatable: Sending it twice does what sending it once does.
         single: The answer is about one message; a stranger decides how large it is.
+        success: The HTTP status that Graph has for it when it was done; what comes with another was not.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Call:
     priority: Priority = Priority.REST
     repeatable: bool = True
     single: bool = False
+    success: int = 200
 
 
 @dataclass(frozen=True, slots=True)

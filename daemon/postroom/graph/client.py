@@ -14,6 +14,7 @@ from postroom.errors import GraphError, Throttled, Unavailable
 from postroom.graph.budget import Budgets
 from postroom.graph.call import Call, Exchange
 from postroom.graph.classify import classify
+from postroom.graph.genuine import foreign, is_graphs
 from postroom.graph.retry import wait_before_retry
 from postroom.graph.session import Limits
 from postroom.graph.transport import Transport, error_body
@@ -168,7 +169,7 @@ class GraphClient:
         started = self._clock.monotonic()
         try:
             response = await self._transport.send(call, authorization, fresh=fresh, streamed=streamed)
-            if response.status < 300:  # noqa: PLR2004 - 2xx; a redirect is no answer either
+            if is_graphs(call, response.status, response.headers):
                 budget.answered()
                 return response
             error = await self._failure(call, response, started)
@@ -193,6 +194,8 @@ class GraphClient:
         finally:
             response.release()
         self._record(call, response, body, started)
+        if response.status < 300:  # noqa: PLR2004 - 2xx
+            return foreign(call, response.status, response.headers)
         return classify(
             response.status, response.headers, body, doing=call.doing, now=self._clock.now(), mailbox=call.mailbox
         )

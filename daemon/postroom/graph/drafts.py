@@ -51,7 +51,7 @@ class Drafts:
         """Make the draft, not sent; raises NotFound when the message is gone, Refused when it goes to too many."""
         url, body = self._wanted(message_id, action, tag)
         reach("send.drafting")
-        answer = await self._write("POST", url, "drafting a mail", dumps(body))
+        answer = await self._write("POST", url, "drafting a mail", dumps(body), success=201)
         made = decode(WireDraft, answer, doing=f"drafting a mail of {self._mailbox}", mailbox=self._mailbox)
         reach("send.drafted")
         draft = _draft(made)
@@ -79,13 +79,13 @@ class Drafts:
 
     async def send(self, draft_id: str) -> None:
         """Hand the draft over; after an error that is `temporary` it may have been sent, or not."""
-        await self._write("POST", self._urls.send(draft_id), "sending a mail")
+        await self._write("POST", self._urls.send(draft_id), "sending a mail", success=202)
         reach("send.accepted")
 
     async def discard(self, draft_id: str) -> None:
         """Delete a draft; one that is gone is none."""
         try:
-            await self._write("DELETE", self._urls.message(draft_id), "deleting a draft")
+            await self._write("DELETE", self._urls.message(draft_id), "deleting a draft", success=204)
         except GraphError as error:
             if not item_is_gone(error):
                 raise
@@ -112,11 +112,12 @@ class Drafts:
                     "body": _plain(text),
                 }
 
-    async def _write(self, method: str, url: str, verb: str, body: bytes | None = None) -> bytes:
+    async def _write(self, method: str, url: str, verb: str, body: bytes | None = None, *, success: int) -> bytes:
         """Write without trying again what may have been carried out."""
         headers = {**self._headers, **_JSON} if body is not None else self._headers
         doing = f"{verb} of {self._mailbox}"
-        return await self._client.fetch(Call(method, url, self._mailbox, doing, headers, body, repeatable=False))
+        call = Call(method, url, self._mailbox, doing, headers, body, repeatable=False, success=success)
+        return await self._client.fetch(call)
 
 
 def _marks(tag: str) -> dict[str, Any]:

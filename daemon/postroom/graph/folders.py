@@ -150,6 +150,7 @@ class Folders:
             {"Content-Type": "application/json"},
             dumps({"displayName": name}),
             repeatable=False,
+            success=201,
         )
         try:
             return decode(WireFolder, await self._client.fetch(call), doing=doing).id

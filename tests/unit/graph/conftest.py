@@ -153,9 +153,26 @@ def raw(body, status=200, content_type="text/html"):
     return lambda request: web.Response(body=body, status=status, content_type=content_type)
 
 
+def foreign(body=b"", status=200, content_type="text/html"):
+    """An answer of something that stands in Graph's place: it has no request-id."""
+
+    def answer(request):
+        response = web.Response(body=body, status=status, content_type=content_type)
+        response["foreign"] = True
+        return response
+
+    return answer
+
+
+async def stamp(request, response):
+    """Put on an answer what Graph puts on each of its own."""
+    if "foreign" not in response:
+        response.headers.setdefault("request-id", "req-0")
+
+
 @asynccontextmanager
-async def serving(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Serve on a free port of this machine."""
+async def serving(handle: Handle, tls: ssl.SSLContext | None = None, *prepare: Any) -> AsyncIterator[int]:
+    """Serve on a free port of this machine; `prepare` are called with each request and its answer."""
     transports = set()
 
     async def noting(request):
@@ -164,6 +181,7 @@ async def serving(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIte
 
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{tail:.*}", noting)
+    app.on_response_prepare.extend(prepare)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
@@ -192,7 +210,7 @@ def token():
 async def graph():
     """A scripted Graph on loopback."""
     server = ScriptedGraph(default=answer({"value": []}))
-    async with serving(server.handle) as port:
+    async with serving(server.handle, None, stamp) as port:
         server.url = f"http://127.0.0.1:{port}"
         yield server
 
@@ -217,10 +235,12 @@ def kit():
         answer=answer,
         call=call,
         failure=failure,
+        foreign=foreign,
         issue=issue,
         mailbox=MAILBOX,
         raw=raw,
         serving=serving,
+        stamp=stamp,
         start=START,
         tenant_at=tenant_at,
         real_clock=RealClock,

@@ -146,6 +146,19 @@ async def test_a_move_of_which_the_answer_was_lost_is_not_sent_blindly_again(mai
     assert message.writes == ["POST"]
 
 
+@pytest.mark.parametrize("wanted", [MarkRead(), MoveTo("Done"), Delete()])
+@pytest.mark.parametrize("body", [b"", b"<html>Welcome to the hotel</html>", b'{"id": "M1"}'])
+async def test_nothing_is_done_that_something_else_than_graph_says_is_done(mail, message, *, graph, kit, wanted, body):
+    def portal(request):
+        return kit.foreign(body, 204 if request.method == "DELETE" and not body else 200)(request)
+
+    graph.default = lambda request: message.handle(request) if request.method == "GET" else portal(request)
+    with pytest.raises(Unavailable):
+        await mail.act("M1", [wanted])
+    graph.default = message.handle
+    assert await mail.act("M1", [wanted]) != "nothing to do"
+
+
 async def test_a_missing_permission_is_told(mail, graph, kit):
     graph.default = kit.failure(403, "ErrorAccessDenied")
     with pytest.raises(Forbidden):

@@ -205,6 +205,51 @@ async def test_a_proxy_page_is_no_answer_of_graphs(graph, client, kit):
     assert "proxy" in caught.value.remedy
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>Welcome to the hotel</html>", b'{"value": []}'])
+async def test_a_success_that_does_not_carry_graphs_request_id_is_not_graphs(graph, client, kit, clock, body):
+    graph.default = kit.foreign(body)
+    with pytest.raises(Unavailable) as caught:
+        await client.fetch(kit.call(url(graph)))
+    error = caught.value
+    assert (error.code, error.status) == ("ForeignAnswer", 0)
+    assert "something between Postroom and 127.0.0.1 answered 200 (text/html) without the request-id" in error.message
+    assert "proxy" in error.remedy
+    assert client.budgets.of(kit.mailbox).answered_at < clock.monotonic(), "Graph has done nothing"
+
+
+async def test_a_foreign_answer_is_asked_past_again_where_that_is_safe(graph, client, kit):
+    graph.script = [kit.foreign()]
+    graph.default = kit.answer({"value": [1]})
+    assert await client.fetch(kit.call(url(graph))) == b'{"value": [1]}'
+    graph.default = kit.foreign()
+    with pytest.raises(Unavailable):
+        await client.fetch(kit.call(url(graph), "POST", repeatable=False))
+    assert [each.method for each in graph.seen] == ["GET", "GET", "POST"]
+
+
+@pytest.mark.parametrize(("status", "success"), [(200, 202), (200, 204), (201, 200), (204, 202)])
+async def test_a_success_of_another_status_than_graph_has_for_the_request_is_not_believed(
+    graph, client, kit, status, success
+):
+    graph.default = kit.answer(status=status)
+    with pytest.raises(Unavailable, match=f"answered {status} .* where Graph answers {success}"):
+        await client.fetch(kit.call(url(graph), success=success))
+
+
+async def test_of_a_foreign_content_no_byte_is_handed_on(graph, client, kit):
+    graph.default = kit.foreign(b"<html>Welcome to the hotel</html>")
+    pieces = client.stream(kit.call(url(graph, "/v1.0/users/a/messages/M1/$value")))
+    with pytest.raises(Unavailable):
+        await anext(pieces)
+
+
+async def test_what_a_foreign_answer_says_of_itself_is_made_fit_for_a_log_line(graph, client, kit):
+    graph.default = kit.foreign(content_type="text/" + "x" * 500)
+    with pytest.raises(Unavailable) as caught:
+        await client.fetch(kit.call(url(graph)))
+    assert len(caught.value.message) < 400
+
+
 async def test_a_truncated_answer_is_tried_again(graph, client, kit):
     async def broken(request):
         response = web.StreamResponse(headers={"Content-Length": "1000"})
@@ -419,7 +464,7 @@ async def test_graph_over_tls_is_trusted_by_the_ca_file_alone(kit, token, clock,
     async def handle(request):
         return web.json_response({"ok": True})
 
-    async with kit.serving(handle, server_tls) as port:
+    async with kit.serving(handle, server_tls, kit.stamp) as port:
         root = f"https://127.0.0.1:{port}"
         async with GraphClient(kit.tenant_at(root, ca_file=ca_file), token, clock=clock) as client:
             assert await client.fetch(kit.call(f"{root}/v1.0/x")) == b'{"ok": true}'

@@ -109,6 +109,23 @@ async def test_sending_has_no_body_and_says_so(drafts, graph):
     assert seen.headers["Content-Length"] == "0"
 
 
+@pytest.mark.parametrize("answer", ["foreign 202", "foreign 200", "graphs 200"])
+async def test_a_mail_is_sent_when_graph_says_accepted_and_nobody_else(drafts, graph, kit, answer):
+    whose, status = answer.split()
+    graph.default = (kit.foreign if whose == "foreign" else kit.raw)(b"", int(status))
+    with pytest.raises(Unavailable):
+        await drafts.send("D1")
+    assert len(graph.seen) == 1, "it may have been sent, and is not sent again blindly"
+
+
+@pytest.mark.parametrize("answer", ["foreign 204", "foreign 200", "graphs 200"])
+async def test_a_draft_is_deleted_when_graph_says_so_and_nobody_else(drafts, graph, kit, answer):
+    whose, status = answer.split()
+    graph.default = (kit.foreign if whose == "foreign" else kit.raw)(b"", int(status))
+    with pytest.raises(Unavailable):
+        await drafts.discard("D1")
+
+
 async def test_not_being_allowed_to_send_is_told_as_it_is(drafts, graph, kit):
     graph.default = kit.failure(403, "ErrorAccessDenied")
     with pytest.raises(Forbidden):
