@@ -11,7 +11,7 @@ import click
 
 from postroom.cli.common import config_option, echo, json_option, print_json, when
 from postroom.cli.views import find_messages, last_words
-from postroom.config import load_rules
+from postroom.config import is_nameless, load_rules
 from postroom.errors import PostroomError
 from postroom.journal.records import ActionRecord, MessageDetail
 from postroom.model import Message
@@ -25,11 +25,13 @@ class Explained:
 
     Attributes:
         matched: Whether it matches now; None when that takes what the journal does not keep, or nobody asks.
+        number: Its place among the mailbox's rules, counted from 1.
         then: Whether a rule of this name matched when the mail came.
         looked_at: False behind a rule that stops.
     """
 
     rule: str
+    number: int
     matched: bool | None
     why: tuple[str, ...]
     then: bool
@@ -81,12 +83,12 @@ def explained(message: Message, rules: Sequence[Rule], then: Collection[str], no
     """Apply the rules one by one; what cannot be decided now is taken as it was, by the rules that matched `then`."""
     found: list[Explained] = []
     stopped = ""
-    for rule in rules:
+    for number, rule in enumerate(rules, 1):
         if stopped:
-            found.append(Explained(rule.name, None, (stopped,), rule.name in then, looked_at=False))
+            found.append(Explained(rule.name, number, None, (stopped,), rule.name in then, looked_at=False))
             continue
         (finding,) = route(message, (rule,), now).findings
-        found.append(Explained(rule.name, finding.matched, finding.why, rule.name in then))
+        found.append(Explained(rule.name, number, finding.matched, finding.why, rule.name in then))
         if rule.stop and (finding.matched or (finding.matched is None and rule.name in then)):
             stopped = f"rule {rule.name!r} stops" + ("" if finding.matched else ", and matched when the mail came")
     return found
@@ -94,9 +96,14 @@ def explained(message: Message, rules: Sequence[Rule], then: Collection[str], no
 
 def _show(found: Sequence[Explained]) -> None:
     for each in found:
-        echo(f"{each.rule}: {_answer(each)}")
+        echo(f"{_called(each)}: {_answer(each)}")
         for line in each.why:
             echo(f"    {line}")
+
+
+def _called(each: Explained) -> str:
+    """Return what the rule is called, and of one without a name where it stands."""
+    return f"{each.rule} (rule {each.number})" if is_nameless(each.rule) else each.rule
 
 
 def _show_waiting(actions: Sequence[ActionRecord]) -> None:

@@ -9,7 +9,7 @@ from postroom.config.nodes import Node
 from postroom.config.pattern_checks import check_patterns
 from postroom.config.problems import Findings, Id
 from postroom.config.rule_sections import RuleSection, WhenSection
-from postroom.config.rules import rule_name
+from postroom.config.rules import rule_names
 from postroom.config.sections import MailboxSection
 
 
@@ -39,8 +39,7 @@ def placed_rules(mailbox: MailboxSection, node: Node) -> Iterator[tuple[RuleSect
 
 def _check_names(rules: Sequence[tuple[RuleSection, Node]], findings: Findings) -> None:
     seen: dict[str, Node] = {}
-    for rule, at in rules:
-        name = rule_name(rule, int(at.path[-1]))
+    for (_, at), name in zip(rules, rule_names([rule for rule, _ in rules]), strict=True):
         first = seen.setdefault(name, at)
         if first is not at:
             text = f"the rule on line {first.line} has the name {name!r} too; give each its own"
@@ -67,8 +66,8 @@ def _check_effect(rule: RuleSection, at: Node, findings: Findings) -> None:
 def _check_order(rules: Sequence[tuple[RuleSection, Node]], findings: Findings) -> None:
     for (rule, at), (_, following) in itertools.pairwise(rules):
         if rule.stop and _takes_all(rule.when) and not findings.touched(at.path):
-            name = rule_name(rule, int(at.path[-1]))
-            text = f"no mail comes this far, for {name!r} takes every mail and stops; move it to the end"
+            name = repr(rule.name) if rule.name else f"the rule on line {at.line}"
+            text = f"no mail comes this far, for {name} takes every mail and stops; move it to the end"
             findings.add(Id.UNREACHABLE_RULE, following.place, text)
             return
 

@@ -146,7 +146,7 @@ class RuleSection(Section):
     """What to do with which mails."""
 
     name: NonEmpty | None = None
-    """How log, console and command line call the rule; unique in its mailbox. Left out: `rule` and its number."""
+    """How it is called everywhere; unique in its mailbox. Left out: `unnamed-` and a digest of what the rule says."""
     when: WhenSection = WhenSection()
     """What the rule asks of a mail; left out, it takes every mail."""
     handle: Names = ()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from postroom.config.rule_sections import ActionsSection, RuleSection, WhenSection
 from postroom.model import Categorise, Delete, Flag, Forward, MailAction, MarkRead, MoveTo, Reply, Send
@@ -21,25 +25,54 @@ from postroom.rule import (
     TextIs,
 )
 
+_NAMELESS: Final = "unnamed-"
+
 
 def make_rules(sections: Sequence[RuleSection]) -> tuple[Rule, ...]:
     """Return the rules in their order."""
     return tuple(
         Rule(
-            name=rule_name(section, index),
+            name=name,
             when=condition(section.when),
             handle=tuple(dict.fromkeys(section.handle)),
             then=tuple(_actions(section.then)),
             on_failure=tuple(_actions(section.on_failure)),
             stop=section.stop,
         )
-        for index, section in enumerate(sections)
+        for name, section in zip(rule_names(sections), sections, strict=True)
     )
 
 
-def rule_name(section: RuleSection, index: int) -> str:
-    """Return the rule's name, or ``rule N`` counted from 1."""
-    return section.name or f"rule {index + 1}"
+def rule_names(sections: Sequence[RuleSection]) -> list[str]:
+    """Return what each of a mailbox's rules is called: its name, or ``unnamed-1f3a9c02``, after what it says.
+
+    For the journal this is the rule itself: mails that wait, and those that were sent, are known to be of it by nothing
+    else. So it must not depend on where a rule stands. Of several that say the same the second ends in ``-2``.
+    """
+    nameless = Counter[str]()
+    names = []
+    for section in sections:
+        if (name := section.name) is None:
+            name = f"{_NAMELESS}{_digest(section)}"
+            nameless[name] += 1
+            name = name if nameless[name] == 1 else f"{name}-{nameless[name]}"
+        names.append(name)
+    return names
+
+
+def is_nameless(name: str) -> bool:
+    """Say whether a rule called so has most likely no name in the file, where nobody finds it by this one."""
+    return name.startswith(_NAMELESS)
+
+
+def _digest(section: RuleSection) -> str:
+    """Return eight digits for what a rule says, however it is laid out.
+
+    What is left out, or written as if it were, does not count: a setting of a later version must change nothing.
+    """
+    said = section.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})
+    text = json.dumps({key: value for key, value in said.items() if value}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def condition(when: WhenSection) -> Condition:

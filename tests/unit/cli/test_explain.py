@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from postroom.cli.explain import _answer, explained
+from postroom.cli.explain import _answer, _called, explained
 from postroom.model import Message
 from postroom.rule import AllOf, Pattern, Rule, TextIs
 
@@ -36,3 +36,9 @@ def test_a_rule_that_matches_now_stops_whatever_was_then():
         "hello": "matches  (did not match when the mail came)",
         "rest": "not looked at  (matched when the mail came)",
     }
+
+
+def test_a_rule_without_a_name_is_told_with_its_place():
+    nameless = Rule("unnamed-1f3a9c02", AllOf(()))
+    found = explained(MAIL, (REST, nameless, nameless), (), AT)
+    assert [_called(each) for each in found] == ["rest", "unnamed-1f3a9c02 (rule 2)", "unnamed-1f3a9c02 (rule 3)"]

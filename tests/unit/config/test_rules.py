@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from postroom.config.problems import Id
@@ -110,20 +112,81 @@ def test_flag_true_is_flagged(rule):
     assert rule("{handle: log, then: {flag: true}}").then == (Flag("flagged"),)
 
 
-def test_a_rule_without_a_name_is_called_by_its_number(full):
-    config = full(
-        "mailboxes: [{address: a@b.example, rules: [{handle: log}, {name: x, handle: log}, {handle: log}]}]\n"
-    )
-    assert [rule.name for rule in config.mailboxes[0].rules] == ["rule 1", "x", "rule 3"]
+@pytest.fixture
+def names(full):
+    """Read what the rules of a mailbox are called."""
+
+    def names(*texts):
+        config = full(f"mailboxes: [{{address: a@b.example, rules: [{', '.join(texts)}]}}]\n")
+        return [rule.name for rule in config.mailboxes[0].rules]
+
+    return names
 
 
-def test_a_name_that_a_nameless_rule_has_is_taken(problems):
+BILLS = "{when: {subject: 'invoice*', size: '<20MB'}, handle: [log], then: {mark_read: true, delete: false}}"
+
+
+def test_a_rule_without_a_name_keeps_what_it_is_called_wherever_it_stands(names):
+    (alone,) = names(BILLS)
+    assert re.fullmatch("unnamed-[0-9a-f]{8}", alone)
+    assert names("{when: {subject: spam}, then: {delete: true}}", "{name: x, handle: log}", BILLS)[2] == alone
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "{then: {mark_read: yes}, handle: log, when: {size: {most: 19999999B}, subject: ['invoice*']}}",
+        "{handle: log, then: {mark_read: true}, when: {size: '<20MB', subject: 'invoice*'}, on_failure: {}}",
+    ],
+)
+def test_a_rule_without_a_name_is_the_same_however_it_is_laid_out(names, same):
+    assert names(BILLS) == names(same)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BILLS.replace("invoice*", "invoices*"),
+        BILLS.replace("20MB", "21MB"),
+        BILLS.replace("handle: [log], ", ""),
+        BILLS.replace("mark_read: true", "mark_read: false"),
+        BILLS.replace("then", "on_failure"),
+        BILLS.replace("}}", "}, stop: true}"),
+        BILLS.replace("when: {", "when: {any: [{}], "),
+    ],
+)
+def test_a_rule_without_a_name_that_says_something_else_is_another_one(names, other):
+    assert names(BILLS) != names(other)
+
+
+def test_what_a_rule_without_a_name_is_called_does_not_change_with_the_program(names):
+    """The journals of earlier versions have it: a change makes their mails wait for a rule that is lost."""
+    when = "{subject: 'invoice*', size: '>1kB', age: '<2d', not: {header: {X-Spam: '*'}}, any: [{}]}"
+    then = "{forward: a@supplier.example, categories: [Größe], flag: true, move_to: Done}"
+    assert names(f"{{when: {when}, handle: [log], then: {then}, stop: true}}") == ["unnamed-8cfd1672"]
+
+
+def test_rules_without_a_name_that_say_the_same_are_told_apart(names):
+    first, second, third = names(*3 * ["{handle: log}"])
+    assert (second, third) == (f"{first}-2", f"{first}-3")
+
+
+def test_a_name_that_a_nameless_rule_has_is_taken(problems, names):
+    (name,) = names("{handle: log}")
+    assert duplicates(problems, "{handle: log}", f"{{name: {name}, handle: log}}") == [Id.DUPLICATE_RULE]
+
+
+def test_two_rules_of_one_name_are_a_mistake(problems):
+    assert duplicates(problems, "{name: x, handle: log}", "{name: x, stop: true}") == [Id.DUPLICATE_RULE]
+
+
+def duplicates(problems, *rules):
     text = (
         "tenant: {tenant_id: t.example, client_id: 22222222-2222-2222-2222-222222222222, "
         "credential: {client_secret: s}}\n"
-        "mailboxes: [{address: a@b.example, rules: [{handle: log}, {name: rule 1, handle: log}]}]\n"
+        f"mailboxes: [{{address: a@b.example, rules: [{', '.join(rules)}]}}]\n"
     )
-    assert [problem.id for problem in problems(text)] == [Id.DUPLICATE_RULE]
+    return [problem.id for problem in problems(text)]
 
 
 def test_a_rule_may_only_stop(full):
