@@ -23,7 +23,7 @@ from crash.plan import Life, plan
 from crash.table import Result, gather, markdown, summary, verdict, write
 from postroom.failpoints import POINTS
 
-DELIVERIES_A_MAIL = 1.08
+DELIVERIES_A_MAIL = 1.11
 LEAST_KILLS, LEAST_DELIVERIES = 200, 20_000
 
 

@@ -24,6 +24,9 @@ VANISHING = 50
 OUTAGE_MAILS = 8
 """More than the five that open a breaker."""
 
+FILED_MAILS = 3
+"""That are moved, and the power fails."""
+
 SMALL_PRINT = {"replay": 0.03, "duplicate": 0.05, "empty_page": 0.05, "partial": 0.1, "noise": 0.05}
 """What change tracking does by the way in a tenant that is not calm."""
 
@@ -47,13 +50,17 @@ handlers:
     with: {{file: ledger}}
     retry: {{attempts: 100, first: 200ms, longest: 1s}}
     breaker: {{probe: 1s}}
+  late: {{use: "{handlers}:Late", with: {{file: ledger}}, retry: {{attempts: 100}}}}
   careful: {{use: "{handlers}:Careful", with: {{file: ledger}}, retry: {{attempts: 100}}}}
 mailboxes:
   - {{address: {orders}, folders: [Inbox, Inbox/Urgent], poll: 1s, start: all, rules: [{{handle: [ledger]}}]}}
   - address: {invoices}
     poll: 1s
     start: all
-    rules: [{{handle: [ledger, flaky], then: {{move_to: Processed, mark_read: true}}}}]
+    rules:
+      - {{when: {{subject: "filed*"}}, handle: [ledger], then: {{move_to: Processed, mark_read: true}}}}
+      - {{when: {{subject: "filed*"}}, handle: [late], stop: true}}
+      - {{handle: [ledger, flaky], then: {{move_to: Processed, mark_read: true}}}}
   - address: {support}
     poll: 1s
     start: all
@@ -114,10 +121,18 @@ class Feed:
         for _ in range(OUTAGE_MAILS):
             self._deliver(life, 0.3)
 
+    def deliver_for_late(self, life: int) -> set[str]:
+        """Let mails come that one rule moves while another's handler is not done; returns their ids."""
+        for _ in range(FILED_MAILS):
+            self._deliver(life, 0.0)
+        return {mail.message for mail in self.sent[-FILED_MAILS:]}
+
     def _deliver(self, life: int, draw: float | None = None) -> None:
         number, draw = len(self.sent), self._chance.random() if draw is None else draw
         subject, folder, handlers, address = f"mail {number}", "inbox", ("ledger",), ORDERS
-        if draw < 0.25:
+        if draw < 0.025:
+            address, handlers, subject = INVOICES, ("ledger", "late"), f"filed mail {number}"
+        elif draw < 0.25:
             folder = self._urgent
         elif draw < 0.31:
             address, handlers = INVOICES, ("ledger", "flaky")

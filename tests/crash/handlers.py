@@ -16,6 +16,10 @@ OUTAGE = "outage"
 """File beside the ledger; while it is there, what a handler needs is down."""
 
 
+TOO_EARLY = 3
+"""Attempts after which the handler that is late is done."""
+
+
 END = " ."
 """What a line ends with that was written whole."""
 
@@ -58,6 +62,15 @@ class Flaky(Ledger):
             return Retry("not yet", after=0.2)
         self.note(context, "done")
         return Done(note="at last")
+
+
+class Late(Ledger):
+    """Note each run, and be done with the fourth: by then another rule has moved the mail."""
+
+    async def handle(self, message: Message, context: Context) -> Outcome | None:
+        is_done = context.attempt > TOO_EARLY
+        self.note(context, "done" if is_done else "retry")
+        return None if is_done else Retry("not yet", after=0.5, waiting=True)
 
 
 class Careful(Ledger):

@@ -30,6 +30,7 @@ STALL = 40.0
 STEP, STEPS = 0.05, 6
 """Seconds between two helpings of mail, and helpings in a life."""
 
+SIGNALS = {"kill": signal.SIGKILL, "power": signal.SIGKILL, "stop": signal.SIGTERM, "hangup": signal.SIGHUP}
 KILLED = 137, -signal.SIGKILL
 
 
@@ -136,16 +137,15 @@ class Lane:
 
     async def _lead(self, life: Life, forks: Forks, systemd: Systemd) -> None:
         """Bring the daemon to where its life is to end."""
-        if life.stimulus not in {"", "kill", "power"}:
+        if life.stimulus not in {"", "kill", "power", "filed"}:
             await systemd.hear("READY")
         await asyncio.sleep(life.delay)
         match life.stimulus:
-            case "kill" | "power":
+            case "kill" | "power" | "stop" | "hangup":
+                forks.tell(SIGNALS[life.stimulus])
+            case "filed":
+                await self._filed()
                 forks.tell(signal.SIGKILL)
-            case "stop":
-                forks.tell(signal.SIGTERM)
-            case "hangup":
-                forks.tell(signal.SIGHUP)
             case "reset":
                 await asyncio.sleep(1.0)
                 self.feed.reset()
@@ -160,6 +160,14 @@ class Lane:
                 self._outage.unlink()
             case "vanish":
                 self.feed.vanish({run.key for run in read_ledger(self._ledger)}, self.life)
+
+    async def _filed(self) -> None:
+        """Let mail come that one rule moves while a handler of another is not done with it, and wait for the move."""
+        filed = self.feed.deliver_for_late(self.life)
+        while True:
+            await asyncio.sleep(STEP)
+            if filed <= self.feed.concluded().keys():
+                return
 
     async def _last(self, config: Path, forks: Forks) -> None:
         """Let the rest of the mail come, wait until nothing is open, and stop the daemon."""

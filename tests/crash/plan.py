@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from random import Random
 from typing import Literal
 
-Stimulus = Literal["", "kill", "power", "stop", "hangup", "reset", "refuse", "park", "outage", "vanish"]
+Stimulus = Literal["", "kill", "power", "filed", "stop", "hangup", "reset", "refuse", "park", "outage", "vanish"]
 
 STIMULI: dict[str, Stimulus] = {
     "stop": "stop",
@@ -41,6 +41,9 @@ LATE = ("pruning", "forgetting")
 
 FIRST = ("schema.written",)
 """Points that only a new journal comes to."""
+
+POWER_FAILS: tuple[Stimulus, ...] = ("power", "filed")
+"""At a random instant, and as soon as mail was moved that a handler is not done with."""
 
 RANDOM, POWER = "at random (SIGKILL)", "power cut"
 
@@ -75,7 +78,7 @@ def plan(points: Sequence[str], kills: int, seed: int) -> tuple[list[Life], list
         *(_at(point, 0) for point in once),
         *(_at(point, turn) for point, turn in islice(_in_turns(often), max(left, len(often)))),
         *(Life(RANDOM, stimulus="kill", delay=chance.uniform(0.1, 2.0)) for _ in range(at_random)),
-        *(Life(POWER, stimulus="power", delay=chance.uniform(0.8, 2.0)) for _ in range(power)),
+        *(Life(POWER, stimulus=how, delay=chance.uniform(0.8, 2.0)) for how in islice(cycle(POWER_FAILS), power)),
     ]
     chance.shuffle(lives)
     return first, [*lives, *late]

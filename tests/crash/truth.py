@@ -163,7 +163,9 @@ def _by_key(runs: Iterable[Run]) -> dict[Key, list[Run]]:
 
 def _settled(mail: Sent, made: Sequence[Run], state: str, gone: Collection[str], cuts: Collection[int]) -> bool:
     """Say whether the journal has a delivery as done; a power cut may have made it forget one that was."""
-    return state == "done" or (not state and (mail.message in gone or any(cut >= made[-1].life for cut in cuts)))
+    last = made[-1]
+    forgotten = last.answer != "retry" and any(cut >= last.life for cut in cuts)
+    return state == "done" or (not state and (mail.message in gone or forgotten))
 
 
 def _look_at_then(mail: Sent, concluded: Mapping[str, int], found: Findings) -> None:

@@ -46,6 +46,11 @@ def test_a_power_cut_may_take_the_attempt_and_is_charged_with_the_repeat():
     assert (found.repeats, found.forgotten, found.faults) == ({5: 1}, 1, [])
 
 
+@pytest.mark.parametrize(("answer", "lost"), [("done", {}), ("retry", {3: 1})])
+def test_a_power_cut_may_take_a_delivery_that_was_done_and_none_that_was_not(answer, lost):
+    assert +judged(Run(3, 1, answer, KEY), state="", cuts=[3]).lost == lost
+
+
 def test_a_run_of_what_nobody_sent_is_a_fault():
     assert judged(Run(3, 1, "done", KEY), Run(3, 1, "done", "box/other/ledger")).faults
 

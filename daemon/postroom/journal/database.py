@@ -21,7 +21,7 @@ from postroom.threads import in_thread
 CLOSE_SECONDS = 30.0
 """How long a stop waits for transactions under way; each waits for a lock for 10 seconds at most."""
 SYNC_SECONDS = 60.0
-"""How long who waits for the disk waits, also for the transactions before: each waits for a lock for 10 seconds at most."""
+"""How long the disk is waited for, the transactions that come first among that."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -33,7 +33,7 @@ from postroom.journal.database import Database
 from postroom.journal.engine import database_file, make_engine, parse, size_of, threads
 from postroom.journal.lock import FileLock, Lock, server_lock
 from postroom.journal.prepare import prepare, together
-from postroom.model import Delivery, Settlement
+from postroom.model import Delete, Delivery, MoveTo, Settlement
 from postroom.ports import (
     ActionResult,
     ActionTask,
@@ -70,6 +70,7 @@ class SqlJournal:
         self._lock = lock
         self._memory = claim.ClaimMemory()
         self._served = action_claim.Served()
+        self._claimed: list[ActionTask] = []
 
     async def recover(self) -> int:
         """See `ports.Journal.recover`."""
@@ -193,8 +194,15 @@ class SqlJournal:
         self, limit: int, now: datetime, busy: Sequence[str] = (), most: MailboxLimit | None = None
     ) -> list[ActionTask]:
         """See `ports.Journal.claim_actions`."""
-        claimed = await self.database.write(partial(action_claim.claim, busy=busy, most=most), limit, now, self._served)
+        if not self._claimed:  # or else the disk failed the last time, and what was claimed then comes first
+            claim = partial(action_claim.claim, busy=busy, most=most)
+            claimed = await self.database.write(claim, limit, now, self._served)
+            self._claimed += claimed
+        if any(isinstance(each, MoveTo | Delete) for task in self._claimed for each in task.actions):
+            # A journal that forgot the mail would not meet it in its folder again, for whoever is not done with it.
+            await self.database.sync()
         reach("actions_claim.committed")
+        claimed, self._claimed = self._claimed, []
         return claimed
 
     async def settle_actions(self, results: Sequence[ActionResult]) -> None:

@@ -15,7 +15,17 @@ import pytest
 from crash.power import companion, cut
 from postroom.errors import JournalError
 from postroom.journal import engine, open_journal
-from postroom.ports import SendPlan, SendRecord, Windows
+from postroom.model import Delete, MarkRead, Message, MoveTo
+from postroom.ports import (
+    ActionResult,
+    FolderSpec,
+    MatchedRule,
+    NewMessage,
+    PageCommit,
+    SendPlan,
+    SendRecord,
+    Windows,
+)
 
 PLAN = SendPlan("key", "a@contoso.example")
 
@@ -31,6 +41,19 @@ async def journal(tmp_path):
 async def drafted(journal, now):
     await journal.reserve_send(PLAN, Windows(now, now, now), lambda _: None, now)
     return SendRecord("key", "drafted", now, "AAkDraft", "", now)
+
+
+@pytest.fixture
+def asked_for(journal, now):
+    """Return what takes a mail in that one rule has these mail actions for, and another rule a handler."""
+
+    async def commit(*actions):
+        (inbox,) = await journal.adopt([FolderSpec("default", "a@contoso.example", "Inbox", None)], now)
+        mail = Message(id="AAkMail", mailbox=inbox.mailbox, folder="Inbox", received_at=now)
+        rules = (MatchedRule("file", (), actions), MatchedRule("erp", ("erp",)))
+        await journal.commit_page(PageCommit(inbox.key, [NewMessage(mail, rules)], "link", "round", now))
+
+    return commit
 
 
 @pytest.fixture
@@ -55,8 +78,8 @@ def synced(monkeypatch):
     return names
 
 
-def after_a_power_cut(tmp_path):
-    """What a journal knows of the mail that lost all it can lose at this moment."""
+def after_a_power_cut(tmp_path, query):
+    """What a journal answers that lost all it can lose at this moment."""
     (tmp_path / "cut").mkdir()
     copy = tmp_path / "cut" / "journal.db"
     for source, target in [(tmp_path / "journal.db", copy)] + [
@@ -65,13 +88,13 @@ def after_a_power_cut(tmp_path):
         shutil.copy(source, target)
     assert cut(copy, Random(0), whole=True) > 0
     with closing(sqlite3.connect(copy)) as database:
-        return database.execute("SELECT state, draft_id FROM sends").fetchall()
+        return database.execute(query).fetchall()
 
 
 async def test_a_power_cut_does_not_take_back_that_a_mail_may_have_been_sent(journal, drafted, tmp_path):
     await journal.note_send(drafted)
     await journal.note_send(replace(drafted, state="sent"))  # this may be lost: the draft tells how it stands
-    assert after_a_power_cut(tmp_path) == [("drafted", "AAkDraft")]
+    assert after_a_power_cut(tmp_path, "SELECT state, draft_id FROM sends") == [("drafted", "AAkDraft")]
 
 
 async def test_what_somebody_reads_meanwhile_keeps_nothing_from_the_disk(journal, reader, drafted, synced):
@@ -93,3 +116,35 @@ async def test_a_disk_that_does_not_take_the_log_is_a_failure_of_the_journal(jou
         await journal.note_send(drafted)
     assert caught.value.temporary
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("away", [MoveTo("Processed"), Delete()])
+async def test_a_power_cut_does_not_take_back_a_mail_that_is_about_to_leave_its_folder(
+    journal, asked_for, away, now, tmp_path
+):
+    await asked_for(MarkRead(), away)
+    (claimed,) = await journal.claim_actions(9, now)
+    await journal.settle_actions([ActionResult(claimed, "done", now)])  # this may be lost: it is carried out again
+    assert after_a_power_cut(tmp_path, "SELECT handler, state FROM deliveries") == [("erp", "ready")]
+
+
+async def test_what_leaves_a_mail_where_it_is_does_not_wait_for_the_disk(journal, asked_for, reader, synced, now):
+    await asked_for(MarkRead())
+    synced.clear()
+    assert await journal.claim_actions(9, now)
+    assert synced == []
+
+
+async def test_mail_actions_that_the_disk_kept_waiting_are_claimed_once_it_has_them(
+    journal, asked_for, reader, now, monkeypatch
+):
+    def fail(_descriptor):
+        raise OSError(5, "Input/output error")
+
+    await asked_for(MoveTo("Processed"))
+    with monkeypatch.context() as failing:
+        failing.setattr(engine.os, "fsync", fail)
+        with pytest.raises(JournalError):
+            await journal.claim_actions(9, now)
+    assert [task.actions for task in await journal.claim_actions(9, now)] == [(MoveTo("Processed"),)]
+    assert await journal.claim_actions(9, now) == []
