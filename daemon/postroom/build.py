@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from postroom.config import Config, ConfiguredHandler, WatchedMailbox
-from postroom.errors import HandlerError, PostroomError
+from postroom.config import Config, WatchedMailbox
 from postroom.graph.budget import Budgets
 from postroom.graph.client import GraphClient
 from postroom.graph.mail import MailboxMail
 from postroom.graph.session import handler_session
 from postroom.graph.token import TokenSource
-from postroom.pipeline.desk import Desk, OpenHandler
+from postroom.openings import OPEN_LIMIT, close_handlers, open_handlers
+from postroom.pipeline.desk import Desk
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.due import Watch
 from postroom.pipeline.limits import at_most
@@ -25,16 +25,12 @@ from postroom.pipeline.routing import routing
 from postroom.pipeline.walkers import Walkers
 from postroom.ports import ROUTING, Clock, FolderSpec, Journal, Report
 from postroom.tenant import Tenant
-from postroom.threads import on_behalf_of
 
 NOW_MARGIN = timedelta(minutes=1)
 """How far `start: now` reaches back: receivedDateTime has whole seconds, of another clock, from before delivery."""
 
 CLOSE_LIMIT = 10.0
 """Seconds that connections may take to close."""
-
-OPEN_LIMIT = 30.0
-"""Seconds a handler may take to open, and to close."""
 
 
 @dataclass(slots=True)
@@ -75,7 +71,7 @@ async def build(
 ) -> Generation:
     """Connect and open everything, taking over `present` connections to unchanged tenants and `tokens` by tenant.
 
-    Raises HandlerError when a handler does not open; what was opened by then is closed again.
+    Raises ConfigError or HandlerError when handlers do not open; what was opened by then is closed again.
     """
     connections: dict[str, Connection] = {}
     desk = Desk({}, {}, {}, handler_session(), config.limits.concurrency)
@@ -90,7 +86,7 @@ async def build(
                 clock=clock,
                 report=report,
             )
-        desk.handlers = await _open_handlers(config.handlers, report)
+        desk.handlers = await open_handlers(config, report)
     except BaseException:
         await put_away(generation, keep=present, report=report)
         raise
@@ -131,46 +127,6 @@ def _budgets(tenant: Tenant, config: Config, present: Mapping[str, Connection], 
 
 def _app(tenant: Tenant) -> tuple[str, str, str]:
     return tenant.cloud.graph.lower(), tenant.tenant_id.lower(), tenant.client_id.lower()
-
-
-async def _open_handlers(configured: Mapping[str, ConfiguredHandler], report: Report) -> dict[str, OpenHandler]:
-    opened: dict[str, OpenHandler] = {}
-    try:
-        for name, each in configured.items():
-            handler = each.cls(each.options)
-            present = opened[name] = OpenHandler(
-                name, handler, each.retry, each.timeout, each.concurrency, each.breaker
-            )
-            await at_most(OPEN_LIMIT, on_behalf_of(present, handler.open()))
-    except BaseException as error:
-        await _close_handlers(opened, report)
-        if isinstance(error, PostroomError | asyncio.CancelledError):
-            raise
-        raise HandlerError(
-            f"Handler {name!r} ({each.use}) could not be opened: {_words(error)}.",
-            remedy="Mend its options in the configuration, or what it needs.",
-            handler=name,
-        ) from error
-    return opened
-
-
-async def _close_handlers(handlers: Mapping[str, OpenHandler], report: Report) -> None:
-    """Close the handlers, all at once; one that cannot be closed is reported and left."""
-
-    async def close(each: OpenHandler) -> None:
-        try:
-            await at_most(OPEN_LIMIT, on_behalf_of(each, each.handler.close()))
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and the others must be closed too
-            report.event("close_failed", handler=each.name, error=_words(error))
-        each.dismiss()
-
-    await asyncio.gather(*(close(each) for each in handlers.values()))
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError) and not str(error):
-        return f"it took longer than {OPEN_LIMIT:.0f} s"
-    return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
 async def pollers(
@@ -240,7 +196,7 @@ async def put_away(
             await generation.desk.idle.wait()
     except TimeoutError:
         report.event("stranded", deliveries=generation.desk.busy)
-    await _close_handlers(generation.desk.handlers, report)
+    await close_handlers(generation.desk.handlers, report)
     kept = {id(each) for each in keep.values()}
     closing = [generation.desk.http.close()]
     closing += [each.close() for each in generation.connections.values() if id(each) not in kept]

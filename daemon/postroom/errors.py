@@ -98,18 +98,18 @@ class Problem:
         return f"{where}{self.path + ': ' if self.path else ''}{self.text} [{self.id}]{mild}"
 
 
+MEND = "Mend what is named with file and line; `postroom check` says it all without starting anything."
+
+
 class ConfigError(PostroomError):
     """The configuration cannot be used; `problems` lists everything that is wrong with it."""
 
     exit_code = ExitCode.CONFIG
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], *, remedy: str = MEND) -> None:
         self.problems = tuple(problems)
         count = sum(problem.severity == "error" for problem in self.problems)
-        super().__init__(
-            f"{count} problem{'s' if count != 1 else ''} in the configuration.",
-            remedy="Mend what is named with file and line; `postroom check` says it all without starting anything.",
-        )
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the configuration.", remedy=remedy)
 
 
 class AuthError(PostroomError):

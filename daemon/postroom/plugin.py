@@ -291,7 +291,11 @@ class Handler(ABC, Generic[OptionsT]):
                         cls.options_type = options
 
     async def open(self) -> None:
-        """Prepare: connect, make directories. Raising refuses the configuration."""
+        """Prepare: connect, make directories. Raising refuses the configuration.
+
+        Raise HandlerError for what no waiting mends: a start ends with 78, which systemd leaves alone. After anything
+        else, such as TemporaryError, it tries again.
+        """
 
     @abstractmethod
     def handle(self, message: Message, context: Context) -> Awaitable[Outcome | None] | Outcome | None:

@@ -137,7 +137,7 @@ async def test_what_ends_while_it_opens_refuses_the_start_in_words(tmp_path, wri
     async with daemon_process(write(how)) as daemon, asyncio.timeout(30):
         assert await daemon.wait() == 1
     [problem] = said(tmp_path, "problem")
-    assert "Handler 'h' (./plug.py:Ending) could not be opened" in problem["what"]
+    assert "the handler h (./plug.py:Ending) does not open" in problem["what"]
     assert what in problem["what"]
 
 

@@ -52,7 +52,8 @@ def make_undeclared(name: str, place: Place, shop: Workshop) -> ConfiguredHandle
     if handler is None:
         text = f"the handler {name} needs options; declare it: `handlers: {{{name}: {{use: {name}, with: ...}}}}`"
         shop.findings.add(Id.HANDLER_NEEDS_OPTIONS, place, text)
-    return handler
+        return None
+    return replace(handler, place=place)
 
 
 def _declared(name: str, section: HandlerSection, node: Node, shop: Workshop) -> ConfiguredHandler | None:
@@ -67,8 +68,9 @@ def _declared(name: str, section: HandlerSection, node: Node, shop: Workshop) ->
     if cls is None or options is None:
         return None
     retry = RetryPolicy(section.retry.attempts, section.retry.first, section.retry.longest)
+    place = (node.child("with") or node).place
     return ConfiguredHandler(
-        name, section.use, cls, options, retry, section.timeout, section.concurrency, _breaker(section)
+        name, section.use, cls, options, retry, section.timeout, section.concurrency, _breaker(section), place
     )
 
 

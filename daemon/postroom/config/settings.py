@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from postroom.config.problems import Place
 from postroom.errors import Problem
 from postroom.model import BreakerPolicy, RetentionPolicy, RetryPolicy
 from postroom.outgoing import SendingLimits
@@ -65,6 +66,7 @@ class ConfiguredHandler:
 
     Attributes:
         breaker: When its deliveries are held; None for never.
+        place: Where its options stand in the file, or a rule that names it without declaring it.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ConfiguredHandler:
     timeout: float
     concurrency: int
     breaker: BreakerPolicy | None = None
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import re
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from postroom.plugin import HandlerError, Message, make_directory, safe_name
+from postroom.plugin import HandlerError, Message, TemporaryError, make_directory, safe_name
 
 LONGEST_VALUE = 80
 """Bytes of a placeholder's value: several fit into one name of 255 bytes."""
@@ -28,6 +31,11 @@ PLACEHOLDERS: dict[str, Callable[[Message], str]] = {
     "subject": lambda message: message.subject,
 }
 """What may stand in braces in a directory, with the value it takes; times are UTC."""
+
+_FOR_GOOD = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+)
+"""Why a directory cannot be made however often that is tried: its path is wrong, or whose it is."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -57,19 +65,48 @@ def short_name(text: str, fallback: str) -> str:
 
 
 def make_fixed_part(template: Path) -> None:
-    """Make the part of the directory that is the same for every mail; raises HandlerError when that cannot be done."""
+    """Make the part of the directory that is the same for every mail.
+
+    Raises HandlerError when that cannot be done, TemporaryError when it may be later, as on a disk that is full now.
+    """
+    fixed = _fixed_part(template)
+    try:
+        make_directory(fixed)
+    except OSError as error:
+        raise (HandlerError if error.errno in _FOR_GOOD else TemporaryError)(
+            f"Cannot make the directory {fixed}: {error.strerror}.",
+            remedy="Make it and let the daemon's user write to it, or set `directory` to one that it may write to.",
+        ) from error
+
+
+def missing_directory(template: Path) -> Mapping[str, str]:
+    """Say for `Handler.missing` what keeps `make_fixed_part` from its work, as far as a look can tell."""
+    fixed = _fixed_part(template)
+    there = next(path for path in (fixed, *fixed.parents) if os.path.exists(path))  # noqa: PTH110 - it raises nothing
+    if there != fixed and there.is_dir() and not os.access(there, os.X_OK):
+        return {}  # what is in it the daemon's user can tell
+    if not there.is_dir():
+        why = f"{there} is no directory"
+    elif not _is_writable(there):
+        why = f"{there} may not be written to"
+    else:
+        return {}
+    return {"directory": why if there == fixed else f"the directory {fixed} cannot be made, for {why}"}
+
+
+def _is_writable(directory: Path) -> bool:
+    """Say whether one may write to it; where not even its owner may, as in /proc, root need not try either."""
+    anybody = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    return bool(directory.stat().st_mode & anybody) and os.access(directory, os.W_OK | os.X_OK)
+
+
+def _fixed_part(template: Path) -> Path:
     fixed = Path(template.anchor)
     for part in template.relative_to(fixed).parts:
         if _PLACEHOLDER.search(part):
             break
         fixed /= part
-    try:
-        make_directory(fixed)
-    except OSError as error:
-        raise HandlerError(
-            f"Cannot make the directory {fixed}: {error.strerror}.",
-            remedy="Make it and let the daemon's user write to it, or set `directory` to one that it may write to.",
-        ) from error
+    return fixed
 
 
 def _value(name: str, message: Message) -> str:

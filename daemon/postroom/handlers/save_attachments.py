@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import ByteSize, field_validator
 
-from postroom.handlers.placement import Directory, directory_for, make_fixed_part
+from postroom.handlers.placement import Directory, directory_for, make_fixed_part, missing_directory
 from postroom.plugin import (
     Attachment,
     Context,
@@ -85,6 +85,10 @@ class SaveAttachments(Handler[SaveAttachmentsOptions]):
     async def open(self) -> None:
         """Make the directory, as far as it is the same for every mail."""
         await asyncio.to_thread(make_fixed_part, self.options.directory)
+
+    def missing(self) -> Mapping[str, str]:
+        """Look whether the directory can be made, or written to."""
+        return missing_directory(self.options.directory)
 
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Save those of one mail. What is there already with the same content is left as it is."""

@@ -7,12 +7,12 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
-from postroom.handlers.placement import Directory, directory_for, make_fixed_part, short_name
+from postroom.handlers.placement import Directory, directory_for, make_fixed_part, missing_directory, short_name
 from postroom.plugin import (
     Context,
     Done,
@@ -43,6 +43,10 @@ class SaveMessage(Handler[SaveMessageOptions]):
     async def open(self) -> None:
         """Make the directory, as far as it is the same for every mail."""
         await asyncio.to_thread(make_fixed_part, self.options.directory)
+
+    def missing(self) -> Mapping[str, str]:
+        """Look whether the directory can be made, or written to."""
+        return missing_directory(self.options.directory)
 
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Save one mail; a repeat finds it by the delivery's key, since Exchange may word the MIME anew each time."""

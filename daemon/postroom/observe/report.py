@@ -298,7 +298,7 @@ def _listed(fields: Mapping[str, Any]) -> PostroomError:
 def _refused(reason: str) -> PostroomError:
     return PostroomError(
         f"The configuration on disk was refused; the one before it stays in use. {reason}".rstrip(),
-        remedy="`postroom check` lists what is wrong; mend it and reload again.",
+        remedy="Mend what is named, and reload again; `postroom check` reads the file, but opens no handler.",
     )
 
 

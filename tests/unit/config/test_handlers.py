@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from postroom.config import parse
-from postroom.config.problems import Id
+from postroom.config.problems import Id, Place
 from postroom.errors import ConfigError, HandlerError
 from postroom.model import RetryPolicy
 
@@ -130,3 +130,14 @@ def test_an_installed_handler_that_cannot_be_imported_says_why(tmp_path):
 def test_the_handlers_of_a_configuration_cannot_be_changed(full):
     with pytest.raises(TypeError):
         full("").handlers["x"] = None
+
+
+def test_a_handler_knows_where_it_stands_in_the_file(full):
+    text = (
+        "handlers:\n  archive: {use: save_files, with: {directory: /srv}}\n  print: {use: needy}\n"
+        "mailboxes: [{address: a@b.example, rules: [{handle: [archive, print, log]}]}]\n"
+    )
+    places = {name: each.place for name, each in full(text).handlers.items()}
+    assert places["archive"] == Place(("handlers", "archive", "with"), 3, 36)
+    assert places["print"] == Place(("handlers", "print"), 4, 10)
+    assert places["log"] == Place(("mailboxes", 0, "rules", 0, "handle", 2), 5, 70)

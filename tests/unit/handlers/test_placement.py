@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from postroom.handlers.placement import (
     Directory,
     directory_for,
     make_fixed_part,
+    missing_directory,
     short_name,
 )
-from postroom.plugin import Address, HandlerError
+from postroom.plugin import Address, HandlerError, TemporaryError
 from postroom.testing import make_message
 
 HOSTILE = st.text(alphabet=st.one_of(st.sampled_from("./\\{}-~\0\n "), st.characters()), max_size=200)
@@ -90,3 +93,41 @@ def test_a_directory_that_cannot_be_made_is_explained(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(HandlerError, match=r"Cannot make the directory .*file/x.*daemon's user"):
         make_fixed_part(tmp_path / "file" / "x")
+
+
+def test_a_disk_that_is_full_now_may_have_room_later(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("postroom.handlers.placement.make_directory", full)
+    with pytest.raises(TemporaryError, match="No space left"):
+        make_fixed_part(tmp_path / "x")
+
+
+def test_a_directory_that_can_be_made_or_written_to_is_not_missing(tmp_path):
+    assert missing_directory(tmp_path) == {}
+    assert missing_directory(tmp_path / "a" / "b" / "{year}") == {}
+    assert list(tmp_path.iterdir()) == [], "looking changes nothing"
+
+
+def test_a_directory_that_cannot_be_made_is_missing(tmp_path):
+    (tmp_path / "file").touch()
+    fixed = tmp_path / "file" / "x"
+    assert missing_directory(fixed / "{year}") == {
+        "directory": f"the directory {fixed} cannot be made, for {tmp_path}/file is no directory"
+    }
+    assert missing_directory(tmp_path / "file") == {"directory": f"{tmp_path}/file is no directory"}
+    assert missing_directory(Path("/proc/x/y")) == {
+        "directory": "the directory /proc/x/y cannot be made, for /proc may not be written to"
+    }
+
+
+def test_a_directory_that_may_not_be_written_to_is_missing(tmp_path):
+    tmp_path.chmod(0o555)
+    assert missing_directory(tmp_path) == {"directory": f"{tmp_path} may not be written to"}
+    tmp_path.chmod(0o755)
+
+
+def test_of_what_may_not_be_looked_into_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: not (mode & os.X_OK and path == tmp_path))
+    assert missing_directory(tmp_path / "x") == {}, "the daemon's user may look into it"
