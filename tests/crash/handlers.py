@@ -79,5 +79,5 @@ class Careful(Ledger):
     async def handle(self, message: Message, context: Context) -> Outcome | None:
         is_first = await context.once("booked")
         await context.state.set("last", message.id)
-        self.note(context, "done" if is_first else "again")
+        self.note(context, "first" if is_first else "again")
         return None

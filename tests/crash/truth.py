@@ -181,7 +181,9 @@ def _look_at_then(mail: Sent, concluded: Mapping[str, int], found: Findings) -> 
 
 
 def _look_at_repeats(made: Sequence[Run], cuts: Collection[int], found: Findings) -> None:
-    """Count the runs that nobody asked for, and see that each was announced."""
+    """Count the runs that nobody asked for, and see that each was announced, and that no effect was made twice."""
+    if sum(run.answer == "first" for run in made) > 1:
+        found.faults.append(f"`once` was the first more than once for {made[0].key}")
     for earlier, later in pairwise(made):
         was_cut = any(earlier.life <= cut < later.life for cut in cuts)
         if later.attempt <= earlier.attempt and not was_cut:

@@ -51,6 +51,11 @@ def test_a_power_cut_may_take_a_delivery_that_was_done_and_none_that_was_not(ans
     assert +judged(Run(3, 1, answer, KEY), state="", cuts=[3]).lost == lost
 
 
+@pytest.mark.parametrize(("later", "faults"), [("again", 0), ("first", 1)])
+def test_an_effect_that_is_made_twice_is_a_fault_also_after_a_power_cut(later, faults):
+    assert len(judged(Run(3, 1, "first", KEY), Run(6, 1, later, KEY), cuts=[5]).faults) == faults
+
+
 def test_a_run_of_what_nobody_sent_is_a_fault():
     assert judged(Run(3, 1, "done", KEY), Run(3, 1, "done", "box/other/ledger")).faults
 

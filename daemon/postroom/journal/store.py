@@ -235,6 +235,8 @@ class SqlJournal:
     async def claim_effect(self, delivery: int, key: str) -> bool:
         """See `ports.Journal.claim_effect`."""
         is_first = await self.database.write(notes.claim_effect, delivery, key)
+        if is_first:
+            await self.database.sync()
         reach("effect.committed")
         return is_first
 
@@ -249,11 +251,13 @@ class SqlJournal:
     async def state_set(self, handler: str, key: str, value: str) -> None:
         """See `ports.Journal.state_set`."""
         await self.database.write(notes.set_state, handler, key, value)
+        await self.database.sync()
         reach("state.committed")
 
     async def state_add(self, handler: str, key: str, amount: int) -> int:
         """See `ports.Journal.state_add`."""
         total = await self.database.write(notes.add_state, handler, key, amount)
+        await self.database.sync()
         reach("state.committed")
         return total
 

@@ -136,7 +136,8 @@ class Journal(Protocol):
     ) -> list[ActionTask]:
         """Claim due mail actions, at most one a message, oldest first; messages (Graph ids) in `busy` are left out.
 
-        Where more of a mailbox is due than `most` allows, mailboxes are taken in turn.
+        Where more of a mailbox is due than `most` allows, mailboxes are taken in turn. When some of them take a mail
+        out of its folder, not even a power cut takes back what the journal knows of that mail.
         """
 
     async def settle_actions(self, results: Sequence[ActionResult]) -> None:
@@ -157,7 +158,10 @@ class Journal(Protocol):
         """Store how it stands with a mail to be sent; that it is ``drafted`` not even a power cut takes back."""
 
     async def claim_effect(self, delivery: int, key: str) -> bool:
-        """Record an effect of a delivery; False when it was recorded before."""
+        """Record an effect of a delivery; False when it was recorded before.
+
+        Not even a power cut takes it back.
+        """
 
     async def has_effect(self, delivery: int, key: str) -> bool:
         """Say whether an effect of a delivery was recorded."""
@@ -166,10 +170,13 @@ class Journal(Protocol):
         """Return a handler's stored JSON text."""
 
     async def state_set(self, handler: str, key: str, value: str) -> None:
-        """Store a handler's JSON text."""
+        """Store a handler's JSON text, so that not even a power cut takes it back."""
 
     async def state_add(self, handler: str, key: str, amount: int) -> int:
-        """Add to a handler's whole number, at first 0, in one step; raises TypeError when something else is there."""
+        """Add to a handler's whole number, at first 0, in one step, so that not even a power cut takes it back.
+
+        Raises TypeError when something else is there.
+        """
 
     async def prune(self, before: datetime, after: int, limit: int) -> Pruned:
         """Look at the next `limit` ids after `after`; drop the details of what was seen and settled before `before`.

@@ -148,3 +148,30 @@ async def test_mail_actions_that_the_disk_kept_waiting_are_claimed_once_it_has_t
             await journal.claim_actions(9, now)
     assert [task.actions for task in await journal.claim_actions(9, now)] == [(MoveTo("Processed"),)]
     assert await journal.claim_actions(9, now) == []
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        (lambda journal: journal.claim_effect(1, "mailed"), ("mailed", "")),
+        (lambda journal: journal.state_add("erp", "number", 1), ("number", "1")),
+        (lambda journal: journal.state_set("erp", "last", "7"), ("last", "7")),
+    ],
+    ids=["once", "add", "set"],
+)
+async def test_a_power_cut_does_not_take_back_what_a_handler_was_promised(journal, asked_for, now, tmp_path, promise):
+    make, kept = promise
+    await asked_for(MarkRead())
+    await make(journal)
+    await journal.claim_actions(9, now)  # this may be lost
+    query = "SELECT key, '' FROM effects UNION SELECT key, value FROM handler_state"
+    assert after_a_power_cut(tmp_path, query) == [kept]
+
+
+async def test_an_effect_that_was_claimed_before_does_not_wait_for_the_disk(journal, asked_for, reader, synced):
+    await asked_for()
+    assert await journal.claim_effect(1, "mailed")
+    assert synced.pop() == "journal.db-wal"
+    synced.clear()
+    assert not await journal.claim_effect(1, "mailed")
+    assert synced == []
