@@ -36,6 +36,7 @@ ENV PATH=/opt/postroom/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     POSTROOM_CONFIG=/etc/postroom/postroom.yaml \
+    POSTROOM_STATE=/var/lib/postroom \
     CREDENTIALS_DIRECTORY=/run/secrets
 WORKDIR /var/lib/postroom
 USER 10001:10001

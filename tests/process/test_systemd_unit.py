@@ -1,11 +1,13 @@
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from postroom.cli.common import load
 from postroom.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -48,10 +50,26 @@ def test_start_is_announced_by_the_daemon_and_reload_is_a_signal(unit):
 
 def test_a_wrong_configuration_is_not_tried_again_and_an_outage_is(unit):
     never = {int(code) for code in unit["Service.RestartPreventExitStatus"][0].split()}
-    assert ExitCode.CONFIG in never
+    assert {ExitCode.CONFIG, ExitCode.USAGE} <= never
     assert not never & {ExitCode.UNAVAILABLE, ExitCode.JOURNAL, ExitCode.LOCKED, ExitCode.SIGN_IN}
     assert unit["Service.Restart"] == ["on-failure"]
     assert unit["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+def test_the_example_as_it_is_installed_writes_to_the_state_directory_alone(unit, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "how-to" / "run-under-systemd.md").read_text(encoding="utf-8")
+    [change] = re.findall(r"^sed -i .* /etc/postroom/postroom.yaml$", page, re.MULTILINE)
+    file = tmp_path / "postroom.yaml"
+    shutil.copy(ROOT / "config" / "postroom.yaml", file)
+    subprocess.run(shlex.split(change.replace("/etc/postroom/postroom.yaml", str(file))), check=True)
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "contoso.example" if "TENANT" in name else "22222222-2222-2222-2222-222222222222")
+    config = load(file)
+    written = [Path(config.journal.removeprefix("sqlite:///"))]
+    written += [each.options.directory for each in config.handlers.values() if hasattr(each.options, "directory")]
+    assert len(written) == 5
+    state = Path("/var/lib") / unit["Service.StateDirectory"][0]
+    assert all(state in each.parents for each in written), written
 
 
 def test_there_is_time_to_drain_before_the_kill(unit):
