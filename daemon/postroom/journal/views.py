@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,9 +23,15 @@ from postroom.journal.records import (
 from postroom.journal.store import SqlJournal
 from postroom.model import DeliveryState, canonical_folder
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class JournalViews:
-    """Lists and details, and the operator's word. May raise JournalError. Empty filters let everything through."""
+    """Lists and details, and the operator's word, which not even a power cut takes back.
+
+    May raise JournalError. Empty filters let everything through.
+    """
 
     def __init__(self, journal: SqlJournal) -> None:
         self._database = journal.database
@@ -80,7 +87,7 @@ class JournalViews:
         Raises:
             PostroomError: One is missing or in another state; nothing was changed then.
         """
-        return await self._database.write(operate.retry, ids, at)
+        return await self._keep(operate.retry, ids, at)
 
     async def retry_dead(self, at: datetime, *, handler: str = "", mailbox: str = "") -> int:
         """Make all dead letters that fit due at `at`, their retry policy afresh; returns how many."""
@@ -89,15 +96,15 @@ class JournalViews:
         def work(connection: Connection) -> int:
             return operate.retry(connection, operate.select_ids(connection, *conditions), at)
 
-        return await self._database.write(work)
+        return await self._keep(work)
 
     async def retry_actions(self, message_ids: Sequence[int], at: datetime) -> Retried:
         """Make the dead and discarded mail actions of these messages due at `at`, their attempts afresh."""
-        return await self._database.write(operate.retry_actions, message_ids, at)
+        return await self._keep(operate.retry_actions, message_ids, at)
 
     async def discard_actions(self, message_ids: Sequence[int], reason: str, at: datetime) -> int:
         """Give the dead mail actions of these messages up, remembering why; returns how many sets."""
-        return await self._database.write(operate.discard_actions, message_ids, reason, at)
+        return await self._keep(operate.discard_actions, message_ids, reason, at)
 
     async def discard(self, ids: Sequence[int], reason: str, at: datetime) -> int:
         """Give deliveries (ready or dead) up, remembering why; returns how many.
@@ -105,7 +112,7 @@ class JournalViews:
         Raises:
             PostroomError: One is missing or in another state; nothing was changed then.
         """
-        return await self._database.write(operate.discard, ids, reason, at)
+        return await self._keep(operate.discard, ids, reason, at)
 
     async def discard_waiting(self, handler: str, mailbox: str, reason: str, at: datetime) -> int:
         """Give up all deliveries that wait for a handler (in that mailbox, unless empty); returns how many."""
@@ -114,4 +121,10 @@ class JournalViews:
         def work(connection: Connection) -> int:
             return operate.discard(connection, operate.select_ids(connection, *conditions), reason, at)
 
-        return await self._database.write(work)
+        return await self._keep(work)
+
+    async def _keep(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Write, and have it on the disk: an operator who was told so goes away, and nobody says it again."""
+        result = await self._database.write(work, *args, **kwargs)
+        await self._database.sync()
+        return result

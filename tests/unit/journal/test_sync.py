@@ -11,10 +11,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from sqlalchemy import text
 
 from crash.power import companion, cut
 from postroom.errors import JournalError
-from postroom.journal import engine, open_journal
+from postroom.journal import JournalViews, engine, open_journal
 from postroom.model import Delete, MarkRead, Message, MoveTo
 from postroom.ports import (
     ActionResult,
@@ -175,3 +176,39 @@ async def test_an_effect_that_was_claimed_before_does_not_wait_for_the_disk(jour
     synced.clear()
     assert not await journal.claim_effect(1, "mailed")
     assert synced == []
+
+
+@pytest.fixture
+def say(journal, asked_for, now, tmp_path):
+    """Return what says an operator's word on a delivery and a mail action that both are in a state."""
+
+    async def say(state, word):
+        await asked_for(MarkRead())
+        for table in ("deliveries", "actions"):
+            change = text(f"UPDATE {table} SET state = '{state}'")
+            await journal.database.write(lambda connection, change=change: connection.execute(change))
+        beside = await open_journal(f"sqlite:///{tmp_path}/journal.db", exclusive=False)  # as the command line does
+        try:
+            assert await word(JournalViews(beside), now)
+        finally:
+            await beside.close()
+        await journal.reconciled(1, now)  # this may be lost
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("was", "word", "states"),
+    [
+        ("dead", lambda views, at: views.retry([1], at), ("ready", "ready")),
+        ("dead", lambda views, at: views.retry_dead(at), ("ready", "ready")),
+        ("dead", lambda views, at: views.retry_actions([1], at), ("dead", "ready")),
+        ("dead", lambda views, at: views.discard([1], "paid by hand", at), ("discarded", "dead")),
+        ("dead", lambda views, at: views.discard_actions([1], "moved by hand", at), ("dead", "discarded")),
+        ("ready", lambda views, at: views.discard_waiting("erp", "", "enough", at), ("discarded", "ready")),
+    ],
+    ids=["retry", "retry_dead", "retry_actions", "discard", "discard_actions", "discard_waiting"],
+)
+async def test_a_power_cut_does_not_take_back_an_operators_word(say, tmp_path, was, word, states):
+    await say(was, word)
+    assert after_a_power_cut(tmp_path, "SELECT d.state, a.state FROM deliveries d, actions a") == [states]
