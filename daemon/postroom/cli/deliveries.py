@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from postroom.cli.views import last_words, reason_option, state_option, with_vie
 from postroom.errors import PostroomError
 from postroom.journal import JournalViews
 from postroom.journal.records import DeliveryRecord
+from postroom.model import DeliveryState
+from postroom.observe.redact import escape
 
 
 @click.group()
@@ -76,9 +79,10 @@ def _row(each: DeliveryRecord) -> tuple[object, ...]:
 def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbox: str) -> None:
     """Run deliveries again, now, with their retry policy afresh.
 
-    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Of a mail
-    that could not be read, whose delivery is to `(rules)`, the rules are evaluated again. Deliveries for a handler that
-    the configuration does not have are left as they are.
+    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Where it is
+    held, because different mails failed alike, they wait with the others until one mail is done; the command says so,
+    and that a reload has one tried at once. Of a mail that could not be read, whose delivery is to `(rules)`, the rules
+    are evaluated again. Deliveries for a handler that the configuration does not have are left as they are.
     """
     if bool(ids) == all_dead:
         raise click.UsageError("Name deliveries by their ids, or say --all-dead.")
@@ -92,7 +96,9 @@ def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbo
 
 async def _retry(path: Path, views: JournalViews, ids: tuple[int, ...], now: datetime) -> int:
     await check_served(path, views, ids)
-    return await views.retry(ids, now)
+    count = await views.retry(ids, now)
+    await _say_held(views, set((await views.handlers_of(ids)).values()))
+    return count
 
 
 async def _retry_dead(path: Path, views: JournalViews, handler: str, mailbox: str, now: datetime) -> int:
@@ -100,7 +106,9 @@ async def _retry_dead(path: Path, views: JournalViews, handler: str, mailbox: st
 
     So it does where all that fit are for handlers nobody has; where only some are, they are left, and named.
     """
-    count, left = await retry_dead(path, views, handler, mailbox, now)
+    retried, left = await retry_dead(path, views, handler, mailbox, now)
+    count = retried.total()
+    await _say_held(views, retried)
     if left and not count:
         raise PostroomError(
             f"Nothing was retried: the dead letters of {', '.join(left)} would wait for ever, for {WHY}.",
@@ -114,6 +122,19 @@ async def _retry_dead(path: Path, views: JournalViews, handler: str, mailbox: st
             f"The journal has no delivery {wanted}.", remedy="`postroom deliveries list` shows what there is."
         )
     return count
+
+
+async def _say_held(views: JournalViews, handlers: Iterable[str]) -> None:
+    """Say which of these handlers are held, for then what is ready does not run at once."""
+    for name in sorted(handlers):
+        for waiting in await views.deliveries(state=DeliveryState.READY, handler=name, limit=1):
+            if waiting.held:
+                click.echo(
+                    f"The handler {name} is held, and these deliveries wait with it: {escape(waiting.held)}\n"
+                    "One mail is tried now and then (`postroom health` says when), and the others follow as soon as "
+                    "one is done. To have one tried at once, reload the daemon.",
+                    err=True,
+                )
 
 
 @deliveries.command(short_help="Give deliveries up.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -51,15 +52,16 @@ async def check_served(path: Path, views: JournalViews, ids: Sequence[int]) -> N
 
 async def retry_dead(
     path: Path, views: JournalViews, handler: str, mailbox: str, now: datetime
-) -> tuple[int, list[str]]:
-    """Retry the dead letters that fit, but for those of handlers nobody has; returns how many, and these handlers."""
+) -> tuple[Counter[str], list[str]]:
+    """Retry the dead letters that fit, but for those of handlers nobody has: these are left.
+
+    Returns how many are retried by handler, and the handlers whose are left.
+    """
     served = handlers_in(path)
-    if served is None:
-        return await views.retry_dead(now, handler=handler, mailbox=mailbox), []
-    count, left = 0, list[str]()
+    retried, left = Counter[str](), list[str]()
     for name in [handler] if handler else await views.handlers():
-        if name in served:
-            count += await views.retry_dead(now, handler=name, mailbox=mailbox)
+        if served is None or name in served:
+            retried[name] = await views.retry_dead(now, handler=name, mailbox=mailbox)
         elif await views.deliveries(state=DeliveryState.DEAD, handler=name, mailbox=mailbox, limit=1):
             left.append(name)
-    return count, left
+    return +retried, left

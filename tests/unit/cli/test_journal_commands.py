@@ -16,7 +16,7 @@ from postroom.journal import open_journal
 from postroom.model import Categorise, DeliveryState, Forward, MarkRead, Message, MoveTo
 from postroom.outgoing import SendingLimits
 from postroom.pipeline.courtesy import over
-from postroom.ports import ActionResult, FolderSpec, MatchedRule, NewMessage, PageCommit, Traffic
+from postroom.ports import ActionResult, FolderSpec, HeldHandler, MatchedRule, NewMessage, PageCommit, Traffic
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CONFIG = """\
@@ -148,6 +148,26 @@ async def given_up(url):
     (task,) = await journal.claim_actions(9, AT)
     await journal.settle_actions([ActionResult(task, "dead", AT, error="forbidden")])
     await journal.close()
+
+
+@pytest.mark.parametrize("wanted", [["1"], ["--all-dead"], ["--all-dead", "--handler", "log"]])
+def test_who_retries_while_the_handler_is_held_is_told_that_it_waits_and_what_to_do(config, capsys, tmp_path, wanted):
+    async def hold():
+        journal = await open_journal(f"sqlite:///{tmp_path}/journal.db")
+        await journal.hold(HeldHandler("log", AT, "the printer is out"), {}, AT)
+        await journal.close()
+
+    asyncio.run(hold())
+    assert run(["deliveries", "retry", *wanted, "-c", config]) == 0
+    said = capsys.readouterr()
+    assert said.out == "1 delivery is ready again.\n"
+    assert "The handler log is held, and these deliveries wait with it: the printer is out" in said.err
+    assert "reload the daemon" in said.err
+
+
+def test_who_retries_while_nothing_is_held_hears_nothing_of_it(config, capsys):
+    assert run(["deliveries", "retry", "1", "-c", config]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_mail_actions_that_were_given_up_are_ready_again_after_retry_actions(config, capsys, tmp_path):
