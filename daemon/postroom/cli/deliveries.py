@@ -79,10 +79,10 @@ def _row(each: DeliveryRecord) -> tuple[object, ...]:
 def retry(path: Path, ids: tuple[int, ...], all_dead: bool, handler: str, mailbox: str) -> None:
     """Run deliveries again, now, with their retry policy afresh.
 
-    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Where it is
-    held, because different mails failed alike, they wait with the others until one mail is done; the command says so,
-    and that a reload has one tried at once. Of a mail that could not be read, whose delivery is to `(rules)`, the rules
-    are evaluated again. Deliveries for a handler that the configuration does not have are left as they are.
+    A running daemon notices within a second. The handler sees a higher attempt and the same idempotency key. Where it
+    is held, because different mails failed alike, they wait with the others until one mail is done; the command says
+    so, and that a reload has one tried at once. Of a mail that could not be read, whose delivery is to `(rules)`, the
+    rules are evaluated again. Deliveries for a handler that the configuration does not have are left as they are.
     """
     if bool(ids) == all_dead:
         raise click.UsageError("Name deliveries by their ids, or say --all-dead.")
