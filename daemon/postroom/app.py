@@ -32,6 +32,7 @@ from postroom.pipeline.retention import Retention, interval
 from postroom.pipeline.rounds import PROGRESS, Rounds
 from postroom.pipeline.timepiece import Timepiece
 from postroom.pipeline.unserved import UnservedWatch
+from postroom.pipeline.unstored import left_behind
 from postroom.plugin import Log
 from postroom.ports import Clock
 from postroom.reload import check_reloadable, problems_of, read_config, why_refused
@@ -79,6 +80,7 @@ class App:
         self.retention: Retention
         self.timepiece: Timepiece
         self.unserved: UnservedWatch
+        self.left_behind: JournalError | None = None
         self._clock = clock
         self._notifier = notifier or Notifier({})
         self._tokens = tokens
@@ -160,10 +162,11 @@ class App:
             journal=journal, clock=clock, report=report, longest=self._longest_wait, hastened=self._work_came
         )
         self.retention = Retention(journal=journal, clock=clock, report=report)
-        self.actor = Actor(desk, journal=journal, clock=clock, report=report)
         self.dispatcher = Dispatcher(
-            desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self.actor.wake.set
+            desk, journal=journal, clock=clock, report=report, bind_log=self._bind_log, acted=self._actions_came
         )
+        unstored = self.dispatcher.unstored
+        self.actor = Actor(desk, journal=journal, clock=clock, report=report, unstored=unstored)
         self.unserved = UnservedWatch(
             journal=journal, report=report, handlers=lambda: frozenset(self.dispatcher.desk.handlers)
         )
@@ -194,6 +197,9 @@ class App:
 
     def _longest_wait(self) -> float:
         return max([act.POLICY.longest, *(each.retry.longest for each in self.dispatcher.desk.handlers.values())])
+
+    def _actions_came(self) -> None:
+        self.actor.wake.set()
 
     def _work_came(self) -> None:
         self.dispatcher.wake.set()
@@ -328,9 +334,16 @@ class App:
         # Outcomes wait in hand for a journal that has it, and one that is gone never will.
         await self._rooms.end(0.0 if self.journal.is_lost else limit, self._retiring)
         reach("stop.drained")
+        self._say_what_is_left()
         await self._stack.aclose()
         reach("stop.closed")
         self.report.event("stopped")
+
+    def _say_what_is_left(self) -> None:
+        """Say whose end the journal did not take: nobody else will know that it has to do with them."""
+        self.left_behind = left_behind(self.dispatcher.in_hand, self.actor.in_hand)
+        if (left := self.left_behind) is not None:
+            self.report.event("unstored", **left.fields, remedy=left.remedy)
 
     async def _put_away_present(self) -> None:
         """The drain is over: who still works on the desk cannot be stopped, and is not waited for."""

@@ -83,10 +83,15 @@ async def _until_stopped(app: App, path: Path, signals: Signals) -> None:
 
 
 async def _stop(app: App) -> None:
-    """Stop the daemon; raises JournalGone when that is why, or when it was found on the way."""
+    """Stop the daemon; raises JournalGone when that is why, or when it was found on the way.
+
+    Also raises JournalError where the journal did not take what had ended.
+    """
     await app.stop()
     if app.journal.is_lost:
         raise await app.journal.lost()
+    if app.left_behind is not None:
+        raise app.left_behind
 
 
 async def _stop_when_lost(app: App, signals: Signals) -> None:

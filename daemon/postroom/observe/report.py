@@ -38,7 +38,7 @@ WARNINGS = frozenset(
         "unblocked",
     }
 )
-ERRORS = frozenset({"reload_failed", "unreadable", "blocked"})
+ERRORS = frozenset({"reload_failed", "unreadable", "blocked", "unstored"})
 
 
 class Report:

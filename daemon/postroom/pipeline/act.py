@@ -20,6 +20,7 @@ from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
 from postroom.pipeline.wake import Wake
+from postroom.pipeline.unstored import RESULTS, Unstored
 from postroom.ports import ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
 
 POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
@@ -38,7 +39,7 @@ and keep other mailboxes' out."""
 LAST = 30.0
 """Seconds, or more, until the deletion of a mail that is still worked on is looked at again."""
 
-SUBJECT = "journal actions"
+SUBJECT = RESULTS
 """What a journal that fails this room is reported as; other rooms' turns must not report it well again."""
 
 PROGRESS = "actions"
@@ -46,13 +47,25 @@ PROGRESS = "actions"
 
 
 class Actor:
-    """Runs mail actions until it is stopped. `desk` is replaced when the configuration is reloaded."""
+    """Runs mail actions until it is stopped. `desk` is replaced when the configuration is reloaded.
+
+    Args:
+        unstored: What the journal does not take; nothing is claimed meanwhile.
+    """
 
     def __init__(
-        self, desk: Desk, *, journal: Journal, clock: Clock, report: Report, random: Random | None = None
+        self,
+        desk: Desk,
+        *,
+        journal: Journal,
+        clock: Clock,
+        report: Report,
+        unstored: Unstored | None = None,
+        random: Random | None = None,
     ) -> None:
         self.desk = desk
         self.wake = Wake(clock, journal.next_due)
+        self._unstored = unstored or Unstored()
         self._journal = journal
         self._clock = clock
         self._report = report
@@ -94,11 +107,17 @@ class Actor:
         self.wake.set()
 
     async def _turn(self) -> None:
+    @property
+    def in_hand(self) -> list[ActionTask]:
+        """The mail actions of which the journal does not know how they went."""
+        return [each.task for each in self._finished]
+
         results = list(self._finished)
         if results:
-            await self._journal.settle_actions(results)
+            with self._unstored.storing(RESULTS):
+                await self._journal.settle_actions(results)
             del self._finished[: len(results)]
-        room = AT_ONCE - len(self._running) if self._claiming else 0
+        room = AT_ONCE - len(self._running) if self._claiming and not self._unstored.besides(RESULTS) else 0
         if room > 0:
             self._start(await self._journal.claim_actions(room, self._clock.now(), self._busy(), self._most()))
 

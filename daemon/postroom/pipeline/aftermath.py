@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 from postroom.errors import AuthError, JournalError
@@ -10,6 +10,7 @@ from postroom.pipeline.agenda import Agenda
 from postroom.pipeline.due import Due, after_failure, next_due
 from postroom.pipeline.parking import Parked, Parking, explained
 from postroom.pipeline.poll import FolderPoller
+from postroom.pipeline.unstored import PAGES
 from postroom.pipeline.walk import RoundResult
 from postroom.ports import Clock, Journal, Report
 
@@ -36,6 +37,7 @@ class Aftermath:
     ) -> None:
         self.walked: dict[int, datetime] = {}
         self.parking = Parking(clock)
+        self._unstored: set[str] = set()
         self._agenda = agenda
         self._journal = journal
         self._clock = clock
@@ -48,6 +50,7 @@ class Aftermath:
         poller = due.watch.poller
         self.walked[poller.folder.key] = self._clock.now()
         self._report.recovered(poller.subject)
+        self._stored(self._unstored - {due.subject})
         self._report.event(
             "round",
             mailbox=poller.folder.mailbox,
@@ -65,6 +68,16 @@ class Aftermath:
             await self._return(due)
         return next_due(due.subject, due.watch.interval, self._clock.monotonic())
 
+    def keep(self, subjects: Collection[str]) -> None:
+        """Forget the folders that are not among these."""
+        self._stored(self._unstored & set(subjects))
+
+    def _stored(self, left: set[str]) -> None:
+        """Say that the journal takes new mail again, once it does so for all folders."""
+        if self._unstored and not left:
+            self._report.recovered(PAGES)
+        self._unstored = left
+
     async def failed(self, due: Due, error: BaseException) -> float:
         """Say that a round failed, keep it with the folder, and return when to try again."""
         due.failures += 1
@@ -81,6 +94,10 @@ class Aftermath:
         if isinstance(error, AuthError):
             # Nobody signs in to this tenant: one problem, however many folders it has.
             self._report.problem(f"token {due.watch.tenant}", error)
+        elif isinstance(error, JournalError):
+            # No mail is taken in, whoever it is for: one problem, too.
+            self._unstored.add(due.subject)
+            self._report.problem(PAGES, error)
         else:
             self._report.problem(due.subject, error, mailbox=folder.mailbox, folder=folder.name)
         await self._keep(due, error)

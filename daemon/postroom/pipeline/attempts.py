@@ -204,6 +204,8 @@ class Attempts:
         try:
             if not self._stopping:
                 attempt.has_begun, attempt.started = True, self._clock.monotonic()
+                if attempt.delivery.suspect:
+                    self._report.event("repeated", **attempt.delivery.labels)
                 outcome = attempt.refusal()
                 attempt.is_refused = outcome is not None
                 owner = OWNER.set(attempt)

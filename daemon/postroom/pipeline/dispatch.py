@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -22,6 +22,7 @@ from postroom.pipeline.handle import crashed
 from postroom.pipeline.settle import LONGEST_NOTE, conclude
 from postroom.pipeline.shares import Held, Offer, Shares
 from postroom.pipeline.stuck import StuckWatch
+from postroom.pipeline.unstored import OUTCOMES, Unstored
 from postroom.pipeline.wake import Wake
 from postroom.plugin import Log
 from postroom.ports import ROUTING, ActionRequest, Clock, Journal, PageResult, Report, Siblings
@@ -51,6 +52,9 @@ class Dispatcher:
         desk: Replaced through the attribute of this name when the configuration is reloaded.
         bind_log: Makes the bound logger for a delivery.
         acted: Called when mail actions were recorded.
+
+    Attributes:
+        unstored: What the journal does not take; nothing is claimed meanwhile.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Dispatcher:
         random: Random | None = None,
     ) -> None:
         self.desk = desk
+        self.unstored = Unstored()
         self.wake = Wake(clock, journal.next_due)
         self._journal = journal
         self._clock = clock
@@ -153,6 +158,11 @@ class Dispatcher:
         if page.actions:
             self._acted()
 
+    @property
+    def in_hand(self) -> list[Delivery]:
+        """The deliveries whose outcomes the journal does not have."""
+        return [item.delivery for item in self._attempts.finished]
+
     def whose(self, task: asyncio.Task[Any]) -> Mapping[str, object]:
         """Return the labels of the delivery that a task runs; none if it runs none."""
         return self._attempts.whose(task)
@@ -167,7 +177,7 @@ class Dispatcher:
             if await self._breakers.store():
                 self.wake.set()
         except JournalError as error:
-            self._report.problem(SUBJECT, error)
+            self._report.problem(OUTCOMES if OUTCOMES in self.unstored else SUBJECT, error)
             await self._clock.sleep(1.0)
             return
         finally:
@@ -175,6 +185,8 @@ class Dispatcher:
         if settled or claimed:
             # A turn that only read says nothing of a full disk.
             self._report.recovered(SUBJECT)
+        if settled:
+            self._report.recovered(OUTCOMES)
         if self._concluded or any(item.verdict.actions for item in settled):
             self._concluded = False
             self._acted()
@@ -188,7 +200,8 @@ class Dispatcher:
     async def _settle_and_claim(self, settled: Sequence[Settlement], offer: Offer, now: datetime) -> list[Delivery]:
         quiet, probed = self._quiet(settled), self._breakers.held
         try:
-            with self._offering(offer.room):
+            storing = self.unstored.storing(OUTCOMES) if settled else nullcontext()
+            with self._offering(offer.room), storing:
                 claimed = await self._journal.turn(
                     settled, offer.room, now, self._conclude, quiet, limits=offer.limits, probed=probed
                 )
@@ -227,6 +240,7 @@ class Dispatcher:
             else:
                 self._attempts.finished = [each for each in self._attempts.finished if each is not item]
         if trouble is not None:
+            self._report.problem(OUTCOMES, trouble)
             raise trouble
 
     async def _settle_or_bury(self, item: Settlement, now: datetime) -> None:
@@ -250,7 +264,7 @@ class Dispatcher:
 
     def _free(self) -> dict[str, int]:
         """Return the handlers that may take more deliveries, each with how many."""
-        if not self._claiming or self._attempts.alone is not None:
+        if not self._claiming or self._attempts.alone is not None or self.unstored.besides(OUTCOMES):
             return {}
         return self._breakers.narrow(self.desk, self.desk.free(self._attempts.busy))
 

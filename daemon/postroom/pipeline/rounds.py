@@ -89,7 +89,9 @@ class Rounds:
         `stop` comes first where folders were watched before: a poller knows its folder as it was when it was made.
         """
         self._generation += 1
-        self._agenda.replace(watched, self._clock.monotonic())
+        watches = list(watched)
+        self._agenda.replace(watches, self._clock.monotonic())
+        self._aftermath.keep([each.poller.subject for each in watches])
         self.parking.keep(self._agenda.mailboxes())
 
     def tick(self) -> None:

@@ -253,6 +253,7 @@ class Walk:
     async def _committed(self, page: PageCommit) -> PageResult:
         async with within(STEP_LIMIT, f"to store a page of {self.subject}", self.folder.mailbox):
             # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
+        self._dispatcher.unstored.check()
             return await asyncio.shield(asyncio.create_task(self._commit(page)))
 
     async def _commit(self, page: PageCommit) -> PageResult:

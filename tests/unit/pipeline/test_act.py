@@ -14,6 +14,7 @@ from postroom.outgoing import Rate, SendingLimits
 from postroom.pipeline import act
 from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
 from postroom.pipeline.backlog import AFTER, BUSY_WAIT
+from postroom.pipeline.unstored import OUTCOMES
 from postroom.ports import MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
@@ -260,6 +261,23 @@ async def test_a_result_is_not_lost_when_the_journal_fails_and_the_action_is_not
 
     async with acting():
         for _ in range(2):
+async def test_nothing_is_claimed_while_the_journal_does_not_take_the_outcomes_of_handlers(
+    acting, *, journal, folder, clock, mail
+):
+    async with acting() as actor:
+        with pytest.raises(JournalError), actor._unstored.storing(OUTCOMES):
+            raise JournalError("The disk is full.")
+        journal.calls.clear()
+        await ask(journal, folder, clock)
+        actor.wake.set()
+        await until(lambda: journal.calls["next_due"] > 0)
+        assert not journal.calls["claim_actions"]
+        with actor._unstored.storing(OUTCOMES):
+            pass
+        actor.wake.set()
+        await settled(journal, 1)
+
+
             await clock.wait_for_sleepers()
             await clock.advance(1)
         await settled(journal, 1)

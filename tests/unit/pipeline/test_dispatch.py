@@ -15,6 +15,7 @@ from postroom.model import Categorise, Done, MarkRead, MoveTo, Reject, Retry, Re
 from postroom.pipeline.attempt import GRACE, OVERDRAWN, STUCK
 from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.pipeline.unstored import OUTCOMES, RESULTS
 from postroom.plugin import Handler
 from postroom.ports import ROUTING, UNDATED, UNROUTED, FolderSpec, MatchedRule, NewMessage, PageCommit, PageResult
 from postroom.rule import Rule
@@ -239,8 +240,47 @@ async def test_an_outcome_is_not_lost_when_the_journal_fails_and_the_handler_doe
 
     assert len(handler.ran) == 1
     assert await state(rows) == [("done", 1)]
-    assert [subject for subject, _ in notes.problems] == ["journal"] * 3
-    assert "journal" in notes.well
+    assert [subject for subject, _ in notes.problems] == [OUTCOMES] * 3
+    assert OUTCOMES in notes.well
+
+
+async def test_that_other_work_of_the_journal_succeeds_is_no_recovery_of_what_waits_in_hand(
+    dispatching, *, journal, folder, clock, notes
+):
+    await deliver(journal, folder, clock, "erp")
+    async with dispatching(opened("erp"), stop=False) as dispatcher:
+        journal.failures["turn"].append(JournalError("The disk is full."))  # a claim: nothing is in hand yet
+        await clock.wait_for_sleepers()
+        assert OUTCOMES not in dispatcher.unstored
+        assert [subject for subject, _ in notes.problems] == ["journal"]
+
+
+async def test_nothing_is_claimed_while_the_journal_does_not_take_the_results_of_mail_actions(
+    dispatching, *, journal, folder, clock, rows
+):
+    async with dispatching(opened("erp")) as dispatcher:
+        with pytest.raises(JournalError), dispatcher.unstored.storing(RESULTS):
+            raise JournalError("The disk is full.")
+        await deliver(journal, folder, clock, "erp")
+        dispatcher.wake.set()
+        await turns_in_a_while(journal)
+        assert await state(rows) == [("ready", 0)]
+        with dispatcher.unstored.storing(RESULTS):
+            pass
+        dispatcher.wake.set()
+        await settled(journal, 1)
+
+
+async def test_each_delivery_that_is_run_again_after_a_crash_is_told_as_it_starts(
+    dispatching, *, journal, folder, clock, notes
+):
+    await deliver(journal, folder, clock, "erp", count=2)
+    claimed = await journal.turn([], {"erp": 1}, clock.now(), lambda _: [], set())
+    await journal.recover()
+    async with dispatching(opened("erp")):
+        await settled(journal, 2)
+    [told] = notes.named("repeated")
+    assert (told["delivery"], told["handler"], told["attempt"]) == (claimed[0].id, "erp", 2)
 
 
 async def test_an_outcome_is_not_lost_when_the_room_ends_with_a_defect_and_runs_again(

@@ -30,6 +30,7 @@ from postroom.pipeline.examine import LOOKS_AT_ONCE, PATIENCE
 from postroom.pipeline.mode import DELTA_PATIENCE, DELTA_RETRY, FULL, STORM, WAIT
 from postroom.pipeline.poll import FolderPoller
 from postroom.pipeline.reading import GONE_WAIT
+from postroom.pipeline.unstored import OUTCOMES
 from postroom.pipeline.walk import SEEN_LINK_LIMIT
 from postroom.ports import ROUTING, UNDATED, UNROUTED, Entry, FolderSpec
 from postroom.rule import HeaderIs, Pattern, Rule, SizeIs, TextIs
@@ -135,6 +136,23 @@ async def test_work_is_announced_only_when_there_is_some(poller_of, mail, dispat
     await poller.round()
 
     assert announced == [1]
+
+
+async def test_no_new_mail_is_taken_in_while_the_journal_does_not_take_what_became_of_earlier_mail(
+    poller_of, mail, journal, dispatcher
+):
+    mail.script(None, page(mail_at(0), delta_link="D1"), page(mail_at(0), delta_link="D1"))
+    poller = poller_of(dispatcher=dispatcher)
+    with pytest.raises(JournalError), dispatcher.unstored.storing(OUTCOMES):
+        raise JournalError("The disk is full.", remedy="Free some space.")
+
+    with pytest.raises(JournalError, match=r"not taken in.* Free some space"):
+        await poller.round()
+
+    assert await deliveries(journal) == {}
+    with dispatcher.unstored.storing(OUTCOMES):
+        pass
+    assert (await poller.round()).fresh == 1
 
 
 async def test_what_a_page_brings_runs_without_being_claimed_again(poller_of, mail, journal, dispatcher):

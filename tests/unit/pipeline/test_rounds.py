@@ -12,6 +12,7 @@ from postroom.errors import AuthError, JournalError, NotFound, Throttled, Unavai
 from postroom.pipeline.due import Due, Watch
 from postroom.pipeline.lanes import Lanes
 from postroom.pipeline.rounds import LONG, STUCK, Rounds
+from postroom.pipeline.unstored import PAGES
 from postroom.pipeline.walk import RoundResult
 from postroom.ports import WatchedFolder
 from support.pipeline import MAILBOX, until
@@ -174,6 +175,32 @@ async def test_no_error_ends_the_polling_of_a_folder(rounds, clock, notes, error
 
     assert poller.rounds >= 3
     assert len(notes.problems) == poller.rounds
+
+
+async def test_pages_that_cannot_be_stored_are_one_problem_of_the_journal_until_all_folders_are_well_again(
+    rounds, clock, notes
+):
+    broken = {"Inbox", "Archive"}
+
+    async def fail(poller):
+        if poller.folder.name in broken:
+            raise JournalError("The file is damaged.")
+
+    watches = [Watch(Poller(name, fail), 1.0) for name in ("Inbox", "Archive", "Other")]
+    rounds.replace(watches)
+
+    async def some_rounds():
+        for _ in range(40):
+            await tick(rounds, clock, 1.0)
+            await until(lambda: not rounds._running)
+
+    await some_rounds()
+    assert {subject for subject, _ in notes.problems} == {PAGES}
+    broken.remove("Inbox")
+    await some_rounds()
+    assert PAGES not in notes.well
+    rounds.replace(watches[::2])
+    assert PAGES in notes.well
 
 
 async def test_not_even_a_journal_that_fails_to_note_the_failure_does(rounds, clock, notes, journal):
