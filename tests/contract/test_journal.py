@@ -107,6 +107,17 @@ class Bench:
     async def settle(self, *deliveries: Delivery, verdict: Verdict = DONE, at: datetime = NOW) -> None:
         await self.journal.turn(settlements(deliveries, verdict), {}, at, conclude_nothing)
 
+    async def asked_about(self, *deliveries: Delivery) -> list[Siblings]:
+        """Settle as done; returns what rules were asked about."""
+        asked: list[Siblings] = []
+
+        def conclude(siblings: Siblings) -> list[ActionRequest]:
+            asked.append(siblings)
+            return []
+
+        await self.journal.turn(settlements(deliveries, DONE), {}, NOW, conclude)
+        return asked
+
     async def states(self) -> dict[tuple[str, str], str]:
         """(subject, handler) -> state."""
         return {(row.subject, row.handler): row.state for row in await self.views.deliveries(limit=10_000)}
@@ -233,27 +244,49 @@ async def test_a_message_that_moved_here_goes_to_the_handlers_that_never_had_it(
     assert detail.snapshot == moved.message
 
 
-async def test_a_rule_whose_handlers_had_a_message_before_it_moved_here_is_concluded_with_the_page(
+async def test_a_rule_all_of_whose_handlers_had_a_message_before_it_moved_here_asks_for_nothing(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive")))
+    await bench.settle(*await bench.claim())
+    moved = mail(1, rule("archive", name="renamed"), rule("erp", name="more"), folder="Archive")
+    assert await bench.commit(moved, folder=bench.archive) == PageResult(fresh=1, deliveries=1)
+    asked = await bench.asked_about(*await bench.claim())
+    assert [dict(each.rules) for each in asked] == [{"suppliers": ("archive",), "more": ("erp",)}]
+
+
+async def test_a_message_that_moves_while_it_waits_stays_with_the_rule_that_it_waits_for(bench: Bench) -> None:
+    await bench.commit(mail(1, rule("archive")))
+    await bench.commit(mail(1, rule("archive"), rule("archive", name="more"), folder="Archive"), folder=bench.archive)
+    asked = await bench.asked_about(*await bench.claim())
+    assert [dict(each.rules) for each in asked] == [{"suppliers": ("archive",)}]
+
+
+TIDY, SHARE = rule(name="tidy", actions=(MarkRead(),)), rule(name="share", actions=(Forward(("b@contoso.example",)),))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "asked"),
+    [
+        ((TIDY,), (TIDY, SHARE), {"rule tidy then", "rule share then"}),
+        ((TIDY,), (SHARE,), {"rule tidy then", "rule share then"}),
+        ((TIDY,), (rule(name="tidy", actions=SHARE.actions),), {"rule tidy then"}),
+        ((SHARE,), (rule(name="renamed", actions=SHARE.actions),), {"rule share then"}),
+        ((SHARE,), (SHARE, rule(name="other", actions=SHARE.actions)), {"rule share then", "rule other then"}),
+    ],
+)
+async def test_a_rule_without_handlers_acts_on_a_message_that_moved_where_it_had_not_done_so_by_any_name(
+    bench: Bench, before: tuple[MatchedRule, ...], now: tuple[MatchedRule, ...], asked: set[str]
+) -> None:
+    await bench.commit(mail(1, *before))
+    await bench.commit(mail(1, *now, folder="Archive"), folder=bench.archive)
+    (detail,) = await bench.views.find("AAkALg000001")
+    assert {row.origin for row in detail.actions} == asked
+
+
+async def test_a_rule_without_handlers_acts_on_a_message_that_was_there_before_the_start_and_moved(
     bench: Bench,
 ) -> None:
-    await bench.commit(mail(1, rule("archive")), mail(2, rule("archive")))
-    one, two = await bench.claim()
-    await bench.settle(one)
-    await bench.settle(two, verdict=DEAD)
-    asked: list[Siblings] = []
-
-    def conclude(siblings: Siblings) -> list[ActionRequest]:
-        asked.append(siblings)
-        return [ActionRequest(siblings.message_id, "rule here then", (MarkRead(),))]
-
-    moved = [mail(number, rule("archive", name="here"), folder="Archive") for number in (1, 2, 3)]
-    page = PageCommit(bench.archive.key, moved, "link", "round", NOW, conclude=conclude)
-    assert await bench.journal.commit_page(page) == PageResult(fresh=3, deliveries=1, actions=2)
-    assert [(dict(each.rules), dict(each.states)) for each in asked] == [
-        ({"here": ("archive",)}, {"archive": DeliveryState.DONE}),
-        ({"here": ("archive",)}, {"archive": DeliveryState.DEAD}),
-    ]
-    assert {(each.folder, each.mailbox) for each in asked} == {("Archive", "a@contoso.example")}
+    await bench.commit(mail(1, TIDY, dispatch=False))
+    assert (await bench.commit(mail(1, TIDY, folder="Archive"), folder=bench.archive)).actions == 1
 
 
 async def test_messages_that_a_round_has_missed_are_taken_in_and_the_folder_stays_as_it_is(bench: Bench) -> None:
@@ -1490,6 +1523,33 @@ async def test_mail_actions_that_were_carried_out_before_pruning_are_not_asked_f
     await bench.commit(mail(99))
     assert await pruned(bench) == 1
     assert (await bench.commit(mail(1, idle, folder="Archive"), folder=bench.archive)).actions == 0
+
+
+@pytest.mark.parametrize(("now", "actions"), [((SHARE,), 0), ((TIDY, SHARE), 1)])
+async def test_of_a_pruned_mail_a_rule_without_handlers_may_be_one_that_was_renamed(
+    bench: Bench, now: tuple[MatchedRule, ...], actions: int
+) -> None:
+    await bench.commit(mail(1, TIDY))
+    (task,) = await bench.journal.claim_actions(5, NOW)
+    await bench.journal.settle_actions([ActionResult(task, "done", NOW)])
+    await bench.commit(mail(99))
+    await pruned(bench)
+    assert (await bench.commit(mail(1, *now, folder="Archive"), folder=bench.archive)).actions == actions
+
+
+async def test_what_a_rule_asked_for_before_pruning_is_not_asked_for_when_it_gets_another_handler(bench: Bench) -> None:
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        return [ActionRequest(siblings.message_id, "rule suppliers then", (MarkRead(),))]
+
+    await bench.commit(mail(1, rule("archive")))
+    await bench.journal.turn(settlements(await bench.claim(), DONE), {}, NOW, conclude)
+    (task,) = await bench.journal.claim_actions(5, NOW)
+    await bench.journal.settle_actions([ActionResult(task, "done", NOW)])
+    await bench.commit(mail(99))
+    assert await pruned(bench) == 1
+    await bench.commit(mail(1, rule("archive", "erp"), folder="Archive"), folder=bench.archive)
+    await bench.journal.turn(settlements(await bench.claim(erp=9), DONE), {}, LATER, conclude)
+    assert await bench.journal.claim_actions(5, LATER) == []
 
 
 async def test_a_mail_that_was_pruned_moved_and_handled_is_pruned_again_and_all_is_known(bench: Bench) -> None:

@@ -23,6 +23,15 @@ class Later(Handler[Options]):
         return Retry("not yet", after=3600)
 """
 
+WAITS = """
+from pathlib import Path
+from postroom.plugin import Handler, Options, Retry
+
+class Waits(Handler[Options]):
+    async def handle(self, message, context):
+        return None if Path(__file__).with_name("go").exists() else Retry("not yet", after=0.2)
+"""
+
 
 def said(daemon, name):
     return [line for line in map(json.loads, daemon.log.getvalue().splitlines()) if line["event"] == name]
@@ -121,3 +130,52 @@ async def test_deliveries_of_a_handler_that_was_renamed_are_a_problem_until_it_i
         left = running.app.report.health.snapshot()["problems"]
     assert (problem["where"], left) == ("unserved book", [])
     assert problem["what"] == "1 delivery waits for the handler book, which the configuration does not have."
+
+
+async def test_a_mail_that_waits_gets_what_its_own_rule_asks_for_though_another_one_is_put_before_it(
+    daemon, tenant, tmp_path
+):
+    (tmp_path / "waits.py").write_text(WAITS)
+    tenant.deliver(MAILBOX, mail("invoice 1"))
+    rules = """
+handlers: {waits: {use: "./waits.py:Waits"}}
+mailboxes:
+  - address: invoices@contoso.example
+    poll: 1s
+    start: all
+    rules:
+    - {when: {subject: "invoice*"}, handle: [waits], then: {mark_read: true}}
+"""
+    async with daemon(rules) as running:
+        await running.until_counts(messages=1)
+        spam = "    - {when: {subject: 'spam*'}, handle: [log], then: {delete: true}}\n"
+        await edit(running, tmp_path / "postroom0.yaml", ("    rules:\n", f"    rules:\n{spam}"))
+        (tmp_path / "go").touch()
+        await running.until_counts(actions_done=1)
+    (kept,) = tenant.state.mailbox(MAILBOX).messages.values()
+    assert kept.is_read
+
+
+async def test_a_mail_that_is_moved_is_not_forwarded_again_by_a_rule_that_was_renamed(daemon, tenant, tmp_path):
+    box = tenant.state.mailbox(MAILBOX)
+    tenant.deliver(MAILBOX, mail("order"))
+    rules = """
+mailboxes:
+  - address: invoices@contoso.example
+    folders: [Inbox, Archive]
+    poll: 1s
+    start: all
+    rules: [{name: orders, handle: [log], then: {forward: x@supplier.example}}]
+"""
+    async with daemon(rules) as running:
+        await running.until_counts(actions_done=1)
+        await edit(running, tmp_path / "postroom0.yaml", ("name: orders", "name: all orders"))
+        box.move(box.folder("inbox").messages[0], box.folder("archive"))
+
+        async def moved():
+            (known,) = await JournalViews(running.app.journal).messages()
+            return known.folder == "Archive"
+
+        await running.until(moved, "the mail in its new folder")
+        await running.until_counts(actions_ready=0, actions_running=0)
+    assert len(tenant.state.outbox) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,11 @@ Requests = dict[tuple[int, str], tuple[int, tuple[MailAction, ...]]]
 
 _RECORDED: Final = PreparedIn(
     lambda items: select(actions.c.message_id, actions.c.origin).where(actions.c.message_id.in_(items))
+)
+_ASKED: Final = PreparedIn(
+    lambda items: select(actions.c.message_id, actions.c.origin, actions.c.actions).where(
+        actions.c.message_id.in_(items)
+    )
 )
 _ADD: Final = Prepared(
     insert(actions).values(
@@ -81,6 +87,14 @@ def record(
     ]
     _ADD.many(connection, rows)
     return len(rows)
+
+
+def asked(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+    """Return origin -> mail actions, as they are recorded, for each of these messages."""
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for message_id, origin, wanted in _ASKED.rows(connection, message_ids):
+        found[message_id][origin] = wanted
+    return found
 
 
 def bury(connection: Connection, key: int, attempt: int, error: str, now: int) -> None:

@@ -47,6 +47,7 @@ class Routed(NamedTuple):
 
     Attributes:
         had: Each handler that had it before, and how that went; of one that was pruned, origins of mail actions too.
+        asked: Origin -> mail actions that were asked for before, but for those that were pruned.
     """
 
     id: int
@@ -54,6 +55,7 @@ class Routed(NamedTuple):
     rules: tuple[MatchedRule, ...]
     failure: str = ""
     had: Mapping[str, DeliveryState] = MappingProxyType({})
+    asked: Mapping[str, str] = MappingProxyType({})
 
 
 def handlers_of(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, Mapping[str, DeliveryState]]:

@@ -11,13 +11,14 @@ from sqlalchemy import Connection, bindparam, case, insert, literal_column, sele
 from postroom.errors import JournalError
 from postroom.failpoints import reach
 from postroom.journal import actions
-from postroom.journal.codec import clean, decode_rules, encode_rules, micros
+from postroom.journal.codec import clean, decode_rules, encode_actions, encode_rules, micros
 from postroom.journal.deliver import Routed, deliver, handlers_of
 from postroom.journal.ids import Ids
 from postroom.journal.prepare import PreparedMessage, handlers_named
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import folders, messages
-from postroom.ports import ROUTING, PageCommit, PageResult, Siblings
+from postroom.model import DeliveryState
+from postroom.ports import ROUTING, MatchedRule, PageCommit, PageResult
 
 _MAILBOX: Final = Prepared(select(folders.c.mailbox_id).where(folders.c.id == bindparam("folder")), "folder")
 _ADVANCE: Final = Prepared(
@@ -144,7 +145,7 @@ def commit_page(connection: Connection, page: PageCommit, prepared: Mapping[str,
     moved = [(row, prepared[graph_id]) for graph_id, row in stored.items() if row[2] != page.folder or page.again]
     routed = [*_add(connection, mailbox, page.folder, added), *_move(connection, page.folder, moved)]
     made, claimed = deliver(connection, mailbox, routed, page.room, page.at)
-    asked = actions.record(connection, {**_due_at_once(mailbox, routed), **_concluded(page, mailbox, routed)}, page.at)
+    asked = actions.record(connection, _due_at_once(mailbox, routed), page.at)
     reach("page.written")
     return PageResult(
         fresh=len(added) + len(moved),
@@ -179,23 +180,30 @@ def _move(connection: Connection, folder: int, moved: Sequence[tuple[Values, Pre
         return []
     _MOVE_REMEMBERED.many(connection, [(folder, key) for (_, key, *_), new in moved if not new.dispatch])
     routed = [(key, rules, new) for (_, key, _, rules), new in moved if new.dispatch]
-    _MOVE.many(connection, [_moved(folder, rules, new, key) for key, rules, new in routed])
-    had = handlers_of(connection, [key for key, *_ in routed])
-    return [Routed(key, new.message, new.rules, new.failure, had[key]) for key, _, new in routed if new.rules]
+    keys = [key for key, *_ in routed]
+    had, asked = handlers_of(connection, keys), actions.asked(connection, keys)
+    _MOVE.many(connection, [_moved(folder, _all_rules(rules, new, had[key]), new, key) for key, rules, new in routed])
+    return [
+        Routed(key, new.message, new.rules, new.failure, had[key], asked[key]) for key, _, new in routed if new.rules
+    ]
 
 
-def _moved(folder: int, rules: str | None, new: PreparedMessage, key: int) -> Values:
+def _moved(folder: int, rules: str, new: PreparedMessage, key: int) -> Values:
     """Return the values of `_MOVE`. Whatever pruning took is there again: somebody may have to look at it."""
-    again = _all_rules(rules, new)
-    fields = (new.internet_message_id, new.received_at, True, new.subject, new.sender, again, new.snapshot)
+    fields = (new.internet_message_id, new.received_at, True, new.subject, new.sender, rules, new.snapshot)
     return (folder, *fields, key)
 
 
-def _all_rules(rules: str | None, new: PreparedMessage) -> str:
-    """What matched before stays in the rules: its deliveries may still be under way."""
+def _all_rules(rules: str | None, new: PreparedMessage, had: Mapping[str, DeliveryState]) -> str:
+    """What matched before stays in the rules: its deliveries may still be under way.
+
+    A rule all of whose handlers had the message is not added: its `then` has nothing to come after. Nobody could
+    tell it from one that was renamed since, whose `then` has been carried out under its old name.
+    """
     before: Mapping[str, tuple[str, ...]] = decode_rules(rules) if rules else {}
     known = {name: handlers for name, handlers in before.items() if ROUTING not in handlers}
-    return encode_rules({**known, **handlers_named(new.rules)})
+    acting = [rule for rule in new.rules if not rule.handlers or set(rule.handlers) - had.keys()]
+    return encode_rules({**known, **handlers_named(acting)})
 
 
 def _due_at_once(mailbox: int, routed: Iterable[Routed]) -> actions.Requests:
@@ -205,25 +213,23 @@ def _due_at_once(mailbox: int, routed: Iterable[Routed]) -> actions.Requests:
         for each in routed
         if not each.failure
         for rule in each.rules
-        if rule.actions and f"rule {rule.name} then" not in each.had
+        if rule.actions and not ((each.had or each.asked) and _was_asked(rule, each))
     }
 
 
-def _concluded(page: PageCommit, mailbox: int, routed: Iterable[Routed]) -> actions.Requests:
-    """Return what rules ask for whose handlers had the message where it came from: no attempt will end for them."""
-    if page.conclude is None:
-        return {}
-    again = [each for each in routed if each.had and not each.failure]
-    found = ((each.had, request) for each in again for request in page.conclude(_siblings(each)))
-    return {
-        (request.message_id, request.origin): (mailbox, request.actions)
-        for had, request in found
-        if request.origin not in had
-    }
+def _was_asked(rule: MatchedRule, each: Routed) -> bool:
+    """Say whether what a rule without handlers asks for was asked for when the message was met before.
 
-
-def _siblings(each: Routed) -> Siblings:
-    return Siblings(each.id, each.message.mailbox, each.message.folder, handlers_named(each.rules), each.had)
+    It acts on a mail where that first fits it, also in the second folder: it may have got a category since, or have
+    been there before the first folder was watched. No delivery tells whether that has been, only what was asked for: by
+    this name; or the same thing by one that does not match any more, for then it is most likely the name that was
+    changed. What was asked for is not known of a pruned message, which is left alone where such a name is gone.
+    """
+    before = dict.fromkeys(each.had, "") | dict(each.asked)
+    then = {origin for origin in before if origin.startswith("rule ") and origin.endswith(" then")}
+    gone = then - {f"rule {other.name} then" for other in each.rules}
+    wanted = encode_actions(rule.actions)
+    return f"rule {rule.name} then" in then or any(before[origin] in {"", wanted} for origin in gone)
 
 
 def note_walks(connection: Connection, walks: Mapping[int, datetime]) -> None:

@@ -9,10 +9,9 @@ from postroom.errors import GraphError, NotFound, QuotaExceeded, ResyncRequired,
 from postroom.pipeline.dispatch import Dispatcher
 from postroom.pipeline.examine import Examiner
 from postroom.pipeline.mode import DELTA_PATIENCE, FULL, STORM, WAIT, FolderMode
-from postroom.pipeline.settle import conclude
 from postroom.pipeline.walk import RoundResult, Walk
 from postroom.pipeline.walkers import Walkers
-from postroom.ports import Clock, Conclude, Entry, Journal, Mail, NewMessage, PageResult, Report, WatchedFolder
+from postroom.ports import Clock, Entry, Journal, Mail, NewMessage, PageResult, Report, WatchedFolder
 from postroom.rule import Rule
 
 _LINK_IS_DEAD = frozenset({"erroritemnotfound", "errorfoldernotfound", "errorsyncfoldernotfound"})
@@ -64,7 +63,6 @@ class FolderPoller:
             report=report,
             page_size=page_size,
             dispatcher=dispatcher,
-            conclude=_conclude(rules),
         )
         self.subject = self._walk.subject
         self.mail = mail
@@ -213,11 +211,3 @@ class FolderPoller:
         self._report.event(
             "resync", mailbox=self.folder.mailbox, folder=self.folder.name, code=code, request_id=request_id
         )
-
-
-def _conclude(rules: Sequence[Rule]) -> Conclude | None:
-    """Return what is asked about messages that moved here; None where no rule wants anything afterwards."""
-    if not any(rule.then or rule.on_failure for rule in rules):
-        return None
-    named = {rule.name: rule for rule in rules}
-    return lambda siblings: conclude(siblings, named)

@@ -17,7 +17,6 @@ from postroom.pipeline.examine import Examiner
 from postroom.pipeline.limits import within
 from postroom.ports import (
     Clock,
-    Conclude,
     Entry,
     Journal,
     Mail,
@@ -100,7 +99,6 @@ class Walk:
         report: Report,
         page_size: int,
         dispatcher: Dispatcher | None,
-        conclude: Conclude | None = None,
     ) -> None:
         self.folder = folder
         self.subject = f"mailbox {folder.mailbox}/{folder.name}"
@@ -108,7 +106,6 @@ class Walk:
         self.unsaved = False
         self.unfetched: Unavailable | None = None
         self.fetched = 0
-        self._conclude = conclude
         self._examiner = examiner
         self._mail = mail
         self._journal = journal
@@ -184,9 +181,7 @@ class Walk:
 
     async def _take_in(self, messages: Sequence[NewMessage], *, again: bool = False) -> PageResult:
         folder, now = self.folder.key, self._clock.now()
-        return await self._committed(
-            PageCommit(folder, messages, None, "round", now, advance=False, again=again, conclude=self._conclude)
-        )
+        return await self._committed(PageCommit(folder, messages, None, "round", now, advance=False, again=again))
 
     async def _fetch(self, folder_id: str, at: str | None) -> Page:
         try:
@@ -241,7 +236,6 @@ class Walk:
             after.mode,
             after.floor,
             graph_id=folder_id,
-            conclude=self._conclude,
             prepared=group.prepared,
         )
         result = await self._committed(commit)
@@ -253,13 +247,13 @@ class Walk:
     async def _committed(self, page: PageCommit) -> PageResult:
         async with within(STEP_LIMIT, f"to store a page of {self.subject}", self.folder.mailbox):
             # Cancelling does not keep the journal from storing it, and what was claimed must not be left behind.
-        self._dispatcher.unstored.check()
             return await asyncio.shield(asyncio.create_task(self._commit(page)))
 
     async def _commit(self, page: PageCommit) -> PageResult:
         """Commit a page, with places for its deliveries, and hand over what came of it."""
         if self._dispatcher is None:
             return await self._journal.commit_page(page)
+        self._dispatcher.unstored.check()
         rules = (rule for new in page.messages if new.dispatch and not new.failure for rule in new.rules)
         wanted = Counter(handler for rule in rules for handler in rule.handlers)
         places = self._dispatcher.reserve(self.folder.mailbox, wanted)

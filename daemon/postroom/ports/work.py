@@ -84,7 +84,6 @@ class PageCommit:
         graph_id: Graph's id of the folder that the page and the link are of.
         advance: False for messages that a round has missed: they are taken in, and the folder stays as it is.
         again: Those known in this very folder are routed once more as well, as if they had moved here: `UNROUTED` ones.
-        conclude: Asked about messages that moved here and whose handlers had them before; without, nothing follows.
         prepared: The messages prepared, page by page; without, they are prepared now.
     """
 
@@ -99,7 +98,6 @@ class PageCommit:
     graph_id: str | None = None
     advance: bool = True
     again: bool = False
-    conclude: Conclude | None = None
     prepared: Sequence[PreparedPage] = ()
 
 
