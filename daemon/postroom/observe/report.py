@@ -250,7 +250,9 @@ class Report:
         self._say("not_sent", fields)
 
     def _held_back(self, fields: dict[str, Any]) -> None:
-        self.metrics.send(fields["kind"], "held_back")
+        """The metric is of the limit: it tells a loop from a mail whose sending was not heard of."""
+        if BY_LIMIT in fields["reason"]:
+            self.metrics.send(fields["kind"], "held_back")
         self._say("send_held_back", fields)
 
     def _send_unknown(self, fields: dict[str, Any]) -> None:

@@ -98,8 +98,7 @@ class Posting:
         found = await self.journal.reserve_send(plan, windows(limits, now), decide, now)
         match found:
             case Busy(why):
-                self.report.event("send_held_back", **self._own(), reason=why)
-                raise HeldBackError(f"{self._name}: held back: {why}", now + BUSY_WAIT)
+                raise self._held_back(why, now + BUSY_WAIT)
             case Refusal(why):
                 return self._withhold(why)
             case _:
@@ -141,7 +140,7 @@ class Posting:
         now, patience = self.clock.now(), timedelta(seconds=self.limits.patience)
         quiet_until = min(record.tried_at or record.at, now) + patience  # a clock that was ahead holds nothing back
         if now < quiet_until:
-            raise HeldBackError(f"{self._name}: held back: {ON_ITS_WAY}", quiet_until)
+            raise self._held_back(ON_ITS_WAY, quiet_until)
         return await (self._unknown(record) if draft is None else self._send(record, draft, AGAIN))
 
     async def _unknown(self, record: SendRecord) -> str:
@@ -183,6 +182,10 @@ class Posting:
         await self.journal.note_send(replace(record, state="sent", note=note))
         self.report.event("sent", **self._own(), how=how)
         return note
+
+    def _held_back(self, why: str, until: datetime) -> HeldBackError:
+        self.report.event("send_held_back", **self._own(), reason=why, until=until.isoformat())
+        return HeldBackError(f"{self._name}: held back: {why}", until)
 
     def _withhold(self, why: str) -> str:
         """Leave an answer unsent with a note; what somebody asked for must not go missing without their knowing."""

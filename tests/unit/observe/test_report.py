@@ -242,6 +242,14 @@ def test_a_mail_that_becomes_a_dead_letter_at_once_is_an_error(desk, lines):
     assert lines()[0]["level"] == "error"
 
 
+@pytest.mark.parametrize(("reason", "count"), [("it may be on its way", None), (f"4 times, {BY_LIMIT}", 1)])
+def test_a_mail_that_is_held_back_is_said_and_counted_where_a_limit_does_it(desk, lines, reason, count):
+    desk.report.event("send_held_back", mailbox="a@b", kind="reply", reason=reason, until="2026-03-02T09:15:00+00:00")
+    (line,) = lines()
+    assert (line["level"], line["reason"]) == ("warning", reason)
+    assert sample(desk, "postroom_sends_total", kind="reply", outcome="held_back") == count
+
+
 @pytest.mark.parametrize(("reason", "outcome"), [("it is mass mail", "not_sent"), (f"4 times, {BY_LIMIT}", "limited")])
 def test_what_a_limit_withheld_is_counted_apart_from_what_nobody_waits_for(desk, reason, outcome):
     desk.report.event("not_sent", mailbox="a@b", kind="reply", reason=reason)

@@ -107,6 +107,9 @@ async def test_a_mail_that_may_be_on_its_way_is_left_alone_for_a_while_and_then_
     held = await post.post()
     assert held.due_at == post.clock.now() + timedelta(seconds=30)
     assert "may be on its way" in held.held
+    [said] = post.notes.named("send_held_back")
+    assert "may be on its way" in said["reason"]
+    assert said["until"] == held.due_at.isoformat()
     assert not post.drafts.delivered
     await post.clock.advance(31)
     assert (await post.post()).notes == ("reply: sent again; the first may have left too",)
