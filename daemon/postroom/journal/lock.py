@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError, JournalLocked
+from postroom.files import sync_directory
 from postroom.journal.database import Database
 from postroom.journal.faults import translate
 from postroom.journal.presence import Presence
@@ -24,7 +25,16 @@ _SERVER_KEY: Final = 0x706F7374
 
 
 class Lock(Protocol):
-    """A lock that is held."""
+    """A lock that is held.
+
+    Attributes:
+        had_journal: Whether there was a journal when it was held before, as far as it knows.
+    """
+
+    had_journal: bool
+
+    def refuse_new(self) -> None:
+        """Raise JournalError when there was a journal before: the one that was just made would be a second one."""
 
     def note_journal(self) -> None:
         """Keep in mind that there is a journal now, so that a start which does not find it makes no other."""
@@ -50,21 +60,32 @@ class FileLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = self._read().split("\n", 1)[0]
+            holder = self._read().split("\n", 1)[0].strip()
             os.close(self._descriptor)
             if not isinstance(error, BlockingIOError):
                 raise JournalError(f"{self.path} cannot be locked: {error.strerror}.") from error
             raise _locked(str(database), holder) from error
-        had_journal = _JOURNAL in self._read()
-        if had_journal and not database.exists():
-            os.close(self._descriptor)
-            raise _vanished(database, self.path)
-        self._write(_JOURNAL if had_journal else "")
+        self._database = database
+        self.had_journal = _JOURNAL in self._read()
+        if not _size(database):  # opening an empty one would remove its log
+            try:
+                self.refuse_new()
+            except JournalError:
+                os.close(self._descriptor)
+                raise
+        self._write(_JOURNAL if self.had_journal else "")
+
+    def refuse_new(self) -> None:
+        """Raise JournalError when there was a journal before."""
+        if self.had_journal:
+            raise _vanished(self._database, self.path)
 
     def note_journal(self) -> None:
         """Keep in mind that there is a journal now, so that a start which does not find it makes no other."""
-        if _JOURNAL not in self._read():
-            self._write(_JOURNAL)
+        self._write(_JOURNAL)
+        with contextlib.suppress(OSError):  # as in `_write`
+            os.fsync(self._descriptor)
+            sync_directory(self.path.parent)
 
     def presence(self, database: Path) -> Presence:
         """Return what notices that the journal at `database`, or this lock, is taken away."""
@@ -78,17 +99,26 @@ class FileLock:
         return os.pread(self._descriptor, 64, 0).decode("ascii", "replace")
 
     def _write(self, mark: str) -> None:
+        # In place and always as long: neither a full disk nor a power cut leaves a start without the mark it found.
         # The number is for the words of a second daemon; that the disk is full is for the journal to say.
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n{mark}".encode(), 0)
+            os.pwrite(self._descriptor, f"{os.getpid():<10}\n{mark:<{len(_JOURNAL)}}".encode(), 0)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _vanished(database: Path, lock: Path) -> JournalError:
+    is_there = database.exists()
+    what = "is empty, and it was not" if is_there else "is gone, and it was there"
     return JournalError(
-        f"The journal {database} is gone, and it was there when a daemon last worked with it.",
+        f"The journal {database} {what} when a daemon last worked with it.",
         remedy="Put it back, from its backup if need be: a new one would know of no mail that was handled. To begin "
-        f"with a new, empty one all the same, remove {lock} as well.",
+        f"with a new, empty one all the same, remove {f'it and {lock}' if is_there else f'{lock} as well'}.",
     )
 
 
@@ -119,8 +149,13 @@ def _locked(where: str, holder: str) -> JournalLocked:
 class SessionLock:
     """An advisory lock of a PostgreSQL session, on a connection kept for it; it ends with the session."""
 
+    had_journal = False
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def refuse_new(self) -> None:
+        """Nothing to refuse."""
 
     def note_journal(self) -> None:
         """Nothing to keep: a server's database is not taken for a new one because a file is missing."""

@@ -328,8 +328,9 @@ async def open_journal(url: str, *, exclusive: bool = True) -> SqlJournal:
     journal = SqlJournal(database, lock)
     try:
         run = database.write if exclusive else database.read
-        journal.is_new = await run(migrate.check, database.where, upgrade=exclusive)
-        if lock is not None:
+        journal.is_new = await run(_check, database.where, lock, upgrade=exclusive)
+        if lock is not None and not lock.had_journal:
+            await database.sync()  # or else a power cut leaves the mark of a journal and none
             await asyncio.to_thread(lock.note_journal)
     except BaseException:
         await journal.close()
@@ -350,3 +351,11 @@ def _connect(url: URL, *, exclusive: bool) -> tuple[Database, Lock | None]:
     lock = FileLock(file)
     engine = make_engine(url)
     return Database(engine, threads(url), str(file), lock.presence(file)), lock
+
+
+def _check(connection: Connection, where: str, lock: Lock | None, *, upgrade: bool) -> bool:
+    """Return whether the journal is new; raises JournalError, and makes nothing, when it must not be or is not ours."""
+    is_new = migrate.check(connection, where, upgrade=upgrade)
+    if is_new and lock is not None:
+        lock.refuse_new()
+    return is_new
