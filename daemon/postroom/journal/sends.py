@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal_colu
 from postroom.failpoints import reach
 from postroom.journal.codec import clean, micros, moment, moment_or_none
 from postroom.journal.statement import Prepared, PreparedIn
-from postroom.journal.tables import correspondents, mailboxes, sends
+from postroom.journal.tables import correspondents, is_state, mailboxes, sends
 from postroom.ports import Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 
 _COLUMNS: Final = ("key", "mailbox", "conversation", "state", "at")
@@ -76,7 +76,7 @@ _TO_ADDRESS: Final = Prepared(
 )
 _OLD: Final = Prepared(
     select(sends.c.key)
-    .where(sends.c.at < bindparam("before"))
+    .where(sends.c.at < bindparam("before"), ~is_state(sends.c.state, "drafted"))
     .order_by(sends.c.at, sends.c.key)
     .limit(bindparam("most"))
     .offset(literal_column("0")),

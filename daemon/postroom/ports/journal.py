@@ -192,7 +192,10 @@ class Journal(Protocol):
         """Forget pruned messages altogether, which must not exist any more; returns how many."""
 
     async def forget_sends(self, before: datetime, limit: int) -> int:
-        """Forget at most `limit` mails that were reserved before then, and whom they answered; returns how many."""
+        """Forget at most `limit` mails that were reserved before then, and whom they answered; returns how many.
+
+        One that is ``drafted`` may be on its way, and is kept: the clock may be wrong.
+        """
 
     async def size(self) -> int:
         """Return how many bytes the journal takes, its write-ahead log included."""
