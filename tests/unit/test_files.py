@@ -188,6 +188,22 @@ async def test_a_file_is_not_readable_by_everybody(tmp_path):
     assert stat.S_IMODE(saved.path.stat().st_mode) & 0o137 == 0
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["a repeat", "new"])
+async def test_the_disk_has_a_file_before_its_name_and_the_name_before_it_counts_as_saved(tmp_path, monkeypatch, there):
+    if there:
+        await save_once(tmp_path, "a.txt", pieces(b"all of it"))
+    synced, sync = [], os.fsync
+
+    def noting(descriptor):
+        found = os.fstat(descriptor)
+        synced.append((stat.S_ISDIR(found.st_mode) or found.st_size, (tmp_path / "a.txt").exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    await save_once(tmp_path, "a.txt", pieces(b"all ", b"of it"))
+    assert synced == [(len(b"all of it"), there), (True, True)]
+
+
 async def test_a_directory_that_cannot_be_made_raises_oserror(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(NotADirectoryError):

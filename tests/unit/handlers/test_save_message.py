@@ -80,6 +80,21 @@ async def test_an_empty_mail_in_a_maildir_is_not_taken_for_the_mail(tmp_path, pl
     assert (tmp_path / "new" / outcome.note).read_bytes() == context.raw
 
 
+async def test_the_disk_has_a_mail_whole_before_it_lies_in_new(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def noting(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            synced.append((path.parent.name, path.read_bytes(), names(tmp_path / "new")))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    context = mail()
+    await save(tmp_path, context, format="maildir")
+    assert synced == [("tmp", context.raw, [])]
+
+
 @pytest.mark.parametrize("there", [True, False])
 async def test_new_directories_of_a_maildir_are_made_durable_in_their_parents(tmp_path, monkeypatch, there):
     synced, sync = set(), os.fsync

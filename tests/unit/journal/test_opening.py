@@ -162,3 +162,20 @@ async def test_a_journal_reached_through_a_symbolic_link_has_the_same_lock(tmp_p
         assert isinstance(await refusal(f"sqlite:///{path}"), JournalLocked)
     finally:
         await journal.close()
+
+
+@pytest.mark.parametrize("exclusive", [True, False], ids=["the daemon", "the command line"])
+async def test_the_disk_is_waited_for_before_the_log_is_copied_into_the_file(
+    tmp_path: Path, *, exclusive: bool
+) -> None:
+    """SQLite's `synchronous = NORMAL`; with OFF a power cut could damage the file, and nothing would be synced."""
+    url = f"sqlite:///{tmp_path}/journal.db"
+    journal = await open_journal(url)
+    beside = await open_journal(url, exclusive=False)
+    try:
+        asked = journal if exclusive else beside
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 1)):
+            assert await asked.database.read(lambda c, p=pragma: c.exec_driver_sql(f"PRAGMA {p}").scalar()) == value
+    finally:
+        await beside.close()
+        await journal.close()
