@@ -16,6 +16,7 @@ class MemoryDrafts:
     Attributes:
         before: Method -> errors to raise instead of working, one a call; `after`: the same, having worked.
         delivered: Tag of each mail that left, in order.
+        since: From when on mails were looked for, each time.
     """
 
     def __init__(self) -> None:
@@ -25,10 +26,12 @@ class MemoryDrafts:
         self.delivered: list[str] = []
         self.made: list[Letter] = []
         self.calls: list[str] = []
+        self.since: list[datetime] = []
         self._ids = itertools.count(1)
 
     async def find(self, tag: str, since: datetime) -> tuple[Draft, ...]:
         self._begin("find")
+        self.since.append(since)
         found = tuple(Draft(key, is_draft) for key, (known, is_draft) in self.items.items() if known == tag)
         self._end("find")
         return found

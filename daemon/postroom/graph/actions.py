@@ -16,8 +16,8 @@ from postroom.graph.tolerant import dumps
 from postroom.graph.urls import STATE_FIELDS, Urls
 from postroom.graph.wire import WireState
 from postroom.model import MailAction
+from postroom.ports import GONE
 
-GONE = "the message is gone"
 NOTHING = "nothing to do"
 
 _JSON = {"Content-Type": "application/json"}

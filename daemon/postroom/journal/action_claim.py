@@ -24,8 +24,9 @@ from sqlalchemy import (
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal.actions import bury
+from postroom.journal.actions import bury, hold
 from postroom.journal.codec import action_kinds, decode_actions, micros, moment
+from postroom.journal.held import deletes, held_by, release
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import actions, deliveries, is_state, mailboxes, messages
 from postroom.ports import ActionTask, MailboxLimit
@@ -90,6 +91,7 @@ _CLAIMED: Final = PreparedIn(
             actions.c.origin,
             actions.c.actions,
             actions.c.attempt,
+            actions.c.note,
         )
         .join_from(actions, messages, actions.c.message_id == messages.c.id)
         .join(mailboxes, actions.c.mailbox_id == mailboxes.c.id)
@@ -174,28 +176,33 @@ def _around(connection: Connection, at: int, last: int) -> Iterator[tuple[int, s
 
 
 def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[ActionTask]:
-    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else."""
-    for key, message, address, graph_id, origin, wanted, attempt in rows:
+    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else, and a deletion may be held."""
+    for key, message, address, graph_id, origin, wanted, attempt, note in rows:
         try:
             todo = decode_actions(wanted)
         except JournalError as error:
             bury(connection, key, attempt, str(error), now)
             continue
-        waits_until = _beside(connection, key, message, wanted) if _deletes(wanted) else None
-        yield ActionTask(key, address, graph_id, origin, todo, attempt, message, waits_until)
+        waits_until = None
+        if deletes(wanted):
+            if why := held_by(connection, message):
+                hold(connection, key, attempt, why)
+                continue
+            waits_until = _beside(connection, key, message, wanted, now)
+        yield ActionTask(key, address, graph_id, origin, todo, attempt, message, waits_until, note)
 
 
-def _beside(connection: Connection, key: int, message: int, wanted: str) -> datetime | None:
-    """Return when the next of all else that comes before the deletion of a message is due; None when nothing does."""
+def _beside(connection: Connection, key: int, message: int, wanted: str, now: int) -> datetime | None:
+    """Return when the next of all else that comes before the deletion of a message is due; None when nothing does.
+
+    Another deletion that was held is so no longer: one for which nobody had asked yet expects what held it.
+    """
     mine = _turn(key, wanted)
+    release(connection, now, actions.c.message_id == message)
     due = [at for at, other, others in _BESIDE.rows(connection, message, message, key) if _turn(other, others) < mine]
     return moment(min(due)) if due else None
 
 
 def _turn(key: int, wanted: str) -> tuple[bool, bool, int]:
     """Return what orders the work on a message: what deletes it comes last, of that first what sends as well."""
-    return _deletes(wanted), SENDING.isdisjoint(action_kinds(wanted)), key
-
-
-def _deletes(wanted: str) -> bool:
-    return "delete" in action_kinds(wanted)
+    return deletes(wanted), SENDING.isdisjoint(action_kinds(wanted)), key

@@ -15,13 +15,14 @@ from postroom.model import Forward, MailAction, Reply, RetryPolicy, Send
 from postroom.pipeline.backlog import Backlog
 from postroom.pipeline.desk import Desk
 from postroom.pipeline.excuses import Excuses, is_of_mailbox
+from postroom.pipeline.gone import AGAIN, GoneOnceError, make_sure
 from postroom.pipeline.handle import crashed
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
-from postroom.pipeline.wake import Wake
 from postroom.pipeline.unstored import RESULTS, Unstored
-from postroom.ports import ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
+from postroom.pipeline.wake import Wake
+from postroom.ports import GONE, ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
 
 POLICY = RetryPolicy(attempts=12, first=5.0, longest=3600.0)
 """Mail actions wait out an outage of two hours before they become dead."""
@@ -64,8 +65,8 @@ class Actor:
         random: Random | None = None,
     ) -> None:
         self.desk = desk
-        self.wake = Wake(clock, journal.next_due)
         self._unstored = unstored or Unstored()
+        self.wake = Wake(clock, journal.next_due)
         self._journal = journal
         self._clock = clock
         self._report = report
@@ -106,12 +107,12 @@ class Actor:
             task.cancel()
         self.wake.set()
 
-    async def _turn(self) -> None:
     @property
     def in_hand(self) -> list[ActionTask]:
         """The mail actions of which the journal does not know how they went."""
         return [each.task for each in self._finished]
 
+    async def _turn(self) -> None:
         results = list(self._finished)
         if results:
             with self._unstored.storing(RESULTS):
@@ -171,19 +172,22 @@ class Actor:
     async def _settled(self, desk: Desk, task: ActionTask) -> ActionResult:
         """Return how it went, whatever happens: an action must not be left claimed for ever."""
         try:
-            result = await self._result(desk, task)
+            result = self._untried(desk, task) or await self._result(desk, desk.mails[task.mailbox], task)
         except asyncio.CancelledError as error:
             result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
         except Exception as error:  # noqa: BLE001 - a defect here is a failed try
             result = self._failed(task, crashed(error).reason)
         return await self._without_drafts(desk, result) if result.state == "dead" and _sends(task.actions) else result
 
-    async def _result(self, desk: Desk, task: ActionTask) -> ActionResult:
+    def _untried(self, desk: Desk, task: ActionTask) -> ActionResult | None:
+        """Return what becomes of a task that cannot be tried now; None when it can."""
         if task.waits_until is not None:
             return self._postponed(task, task.waits_until)
-        mail = desk.mails.get(task.mailbox)
-        if mail is None:
+        if task.mailbox not in desk.mails:
             return self._failed(task, f"Mailbox {task.mailbox} is not in the configuration any more")
+        return None
+
+    async def _result(self, desk: Desk, mail: Mail, task: ActionTask) -> ActionResult:
         try:
             async with asyncio.timeout(LIMIT):
                 posted = await self._courier.post(task, mail, desk.sending) if _sends(task.actions) else Posted()
@@ -191,6 +195,9 @@ class Actor:
                 if posted.refused or posted.due_at:
                     return self._not_posted(task, posted)
                 note = await self._act(mail, task, posted.notes)
+        except GoneOnceError as once:
+            now = self._clock.now()
+            return ActionResult(task, "ready", now, due_at=now + AGAIN, note=once.message, counted=False)
         except TimeoutError:
             error = f"TimedOut: not done within {LIMIT:g} s"
             return self._excused(mail, task, asyncio.CancelledError(), error) or self._failed(task, error)
@@ -215,7 +222,12 @@ class Actor:
     async def _act(self, mail: Mail, task: ActionTask, notes: tuple[str, ...]) -> str:
         """Carry out what does not send: last, for a mail that was deleted cannot be answered."""
         others = task.actions if not notes else tuple(each for each in task.actions if not _sends((each,)))
-        return ", ".join([*notes, *([await mail.act(task.message_id, others)] if others else [])])
+        if not others:
+            return ", ".join(notes)
+        done = await mail.act(task.message_id, others)
+        if done == GONE:
+            make_sure(task)
+        return ", ".join([*notes, done])
 
     def _not_posted(self, task: ActionTask, posted: Posted) -> ActionResult:
         now, note = self._clock.now(), ", ".join(filter(None, (*posted.notes, posted.held)))[:LONGEST_NOTE]

@@ -16,8 +16,10 @@ from postroom.model import Forward, Message, Reply, Send
 from postroom.outgoing import Letter, SendingLimits, filled
 from postroom.pipeline.backlog import BUSY_WAIT
 from postroom.pipeline.courtesy import is_answer, over, recipients, refusal
+from postroom.pipeline.gone import make_sure
 from postroom.pipeline.letters import plainly, tag, windows
 from postroom.ports import (
+    GONE,
     ActionTask,
     Busy,
     Clock,
@@ -36,7 +38,8 @@ MARGIN: Final = timedelta(hours=1)
 
 ON_ITS_WAY: Final = "it may be on its way, and is sent again only after `sending.patience`"
 
-GONE: Final = "the message is gone"
+LOST: Final = timedelta(days=30)
+"""How far back a mail is looked for that a journal knows nothing of: one that was put back is as old as its backup."""
 
 AGAIN: Final = "sent again; the first may have left too"
 """What is said of a mail that was handed over, was still a draft after all patience, and was handed over once more."""
@@ -72,14 +75,14 @@ class Posting:
     report: Report
 
     async def post(self) -> str:
-        """Send it, unless it was sent, and say what happened; raises NotSentError and HeldBackError."""
+        """Send it, unless it was sent, and say what happened; raises NotSentError, HeldBackError and GoneOnceError."""
         key = tag(self.task, self.position)
         record = await self.journal.send_record(key)
         if record is not None and record.state != "reserved":
             return record.note if record.state == "sent" else await self._go_on(record)
         message = await self.mail.message(self.task.message_id, "")
         if message is None:
-            return self._withhold(GONE)
+            return await self._gone(key, record)
         action = filled(self.action, message) if self.task.origin.startswith("rule ") else self.action
         reserved = record or await self._reserve(key, action, message)
         return reserved if isinstance(reserved, str) else await self._begin(reserved, action, message)
@@ -106,14 +109,14 @@ class Posting:
 
     async def _begin(self, record: SendRecord, action: Letter, message: Message) -> str:
         """Take up what has the tag already, or make the draft; then send it."""
-        since = message.received_at - MARGIN
+        since = min(message.received_at, self.clock.now()) - MARGIN  # mail may be dated ahead, a draft of ours is not
         found = await self.mail.drafts.find(record.key, since)
         if any(not each.is_draft for each in found):
             return await self._sent(record, "sent earlier")
         for twin in found[1:]:  # one was made by a request that was believed to have failed
             await self.mail.drafts.discard(twin.id)
         draft = found[0] if found else await self._make(action, record.key, since)
-        return self._withhold(GONE) if draft is None else await self._send(record, draft)
+        return await (self._gone(record.key, record) if draft is None else self._send(record, draft))
 
     async def _make(self, action: Letter, key: str, since: datetime) -> Draft | None:
         try:
@@ -177,9 +180,18 @@ class Posting:
             raise error
         raise Unavailable(str(error), status=error.status, code=error.code, mailbox=self.task.mailbox) from error
 
-    async def _sent(self, record: SendRecord, how: str) -> str:
+    async def _gone(self, key: str, record: SendRecord | None) -> str:
+        """Leave it unsent, once the message is surely gone, unless it was sent: the journal may have been put back."""
+        since = self.clock.now() - LOST if record is None else record.at - MARGIN
+        if any(not each.is_draft for each in await self.mail.drafts.find(key, since)):
+            return await self._sent(record, "sent earlier")
+        make_sure(self.task)
+        return self._withhold(GONE)
+
+    async def _sent(self, record: SendRecord | None, how: str) -> str:
         note = f"{self._name}: {how}"
-        await self.journal.note_send(replace(record, state="sent", note=note))
+        if record is not None:
+            await self.journal.note_send(replace(record, state="sent", note=note))
         self.report.event("sent", **self._own(), how=how)
         return note
 

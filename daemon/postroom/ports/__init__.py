@@ -2,7 +2,7 @@
 
 from postroom.ports.basics import LOCAL_BUDGET, LONGEST_RETRY_AFTER, Clock, Report, Token
 from postroom.ports.journal import Journal
-from postroom.ports.mail import EARLIEST, LATEST, Detail, Draft, Drafts, Entry, FileInfo, Mail, Page, SurveyPage
+from postroom.ports.mail import EARLIEST, GONE, LATEST, Detail, Draft, Drafts, Entry, FileInfo, Mail, Page, SurveyPage
 from postroom.ports.sending import BY_LIMIT, Busy, Refusal, SendPlan, SendRecord, Traffic, Windows
 from postroom.ports.work import (
     ROUTING,
@@ -29,6 +29,7 @@ from postroom.ports.work import (
 __all__ = [
     "BY_LIMIT",
     "EARLIEST",
+    "GONE",
     "LATEST",
     "LOCAL_BUDGET",
     "LONGEST_RETRY_AFTER",

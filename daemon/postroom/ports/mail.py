@@ -14,6 +14,9 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """Between these are all times that are told of a message: its sender may name others, which nobody can count with."""
 
+GONE: Final = "the message is gone"
+"""What `Mail.act` answers where it found no message. One such answer happens also to a message that is there."""
+
 
 class Entry(NamedTuple):
     """One entry of a page.
@@ -152,5 +155,5 @@ class Mail(Protocol):
     async def act(self, message_id: str, actions: Sequence[MailAction]) -> str:
         """Carry the actions out in order, idempotently: read, compare, write what differs. Returns what was done.
 
-        A message that is gone needs nothing: the answer says so. One PATCH serves all actions that can share it.
+        A message that is gone needs nothing: the answer is `GONE` then. One PATCH serves all actions that can share it.
         """

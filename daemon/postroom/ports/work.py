@@ -192,6 +192,7 @@ class ActionTask:
     Attributes:
         message_id: Graph's id of the message; `number` is the journal's.
         waits_until: Of those that delete the message: when what else is to be done with it is due, if anything is.
+        note: What the try before this one ended with.
     """
 
     id: int
@@ -202,6 +203,7 @@ class ActionTask:
     attempt: int
     number: int = 0
     waits_until: datetime | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from postroom.outgoing import Rate, SendingLimits
 from postroom.pipeline import act
 from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
 from postroom.pipeline.backlog import AFTER, BUSY_WAIT
+from postroom.pipeline.gone import AGAIN, ONCE
 from postroom.pipeline.unstored import OUTCOMES
-from postroom.ports import MatchedRule, NewMessage, PageCommit
+from postroom.ports import GONE, MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
 from support.pipeline import counted, desk, until
@@ -92,6 +93,39 @@ async def test_a_failed_action_is_tried_again_alone_and_no_sooner_than_it_may(ac
         await settled(journal, 1)
 
     assert (await read(journal))[0]["attempt"] == 1, "an outage costs no attempt"
+
+
+async def test_a_message_is_gone_when_graph_has_said_so_twice(acting, *, journal, folder, clock, mail):
+    await ask(journal, folder, clock)
+    mail.acts.append(GONE)
+
+    async with acting():
+        await until(lambda: len(mail.acted) == 1)
+        await settled(journal, 1, "ready")
+    [row] = await read(journal)
+    assert (row["note"], row["error"], row["attempt"]) == (ONCE, "", 0)
+    assert row["due_at"] / 1e6 - clock.now().timestamp() == AGAIN.total_seconds()
+
+    await clock.advance(AGAIN.total_seconds())
+    async with acting():  # another daemon: that it was said once stands in the journal
+        await settled(journal, 1)
+    assert [(row["state"], row["note"]) for row in await read(journal)] == [("done", GONE)]
+
+
+@pytest.mark.parametrize("answers", [[GONE, "done"], [GONE, Unavailable("Down.", status=503), GONE, "done"]])
+async def test_a_message_that_one_answer_did_not_find_is_acted_on(acting, *, journal, folder, clock, mail, answers):
+    await ask(journal, folder, clock)
+    mail.acts.extend(answers)
+
+    async with acting() as actor:
+        for number in range(1, len(answers)):
+            await until(lambda number=number: len(mail.acted) == number)
+            await settled(journal, 1, "ready")
+            await clock.advance(AGAIN.total_seconds())
+            actor.wake.set()
+        await settled(journal, 1)
+
+    assert [row["note"] for row in await read(journal)] == ["done"]
 
 
 @pytest.mark.parametrize(
@@ -228,6 +262,23 @@ async def test_what_takes_too_long_is_cut_off_and_tried_again(acting, *, journal
     assert (await read(journal))[0]["error"] == "TimedOut: not done within 0.01 s"
 
 
+async def test_nothing_is_claimed_while_the_journal_does_not_take_the_outcomes_of_handlers(
+    acting, *, journal, folder, clock, mail
+):
+    async with acting() as actor:
+        with pytest.raises(JournalError), actor._unstored.storing(OUTCOMES):
+            raise JournalError("The disk is full.")
+        journal.calls.clear()
+        await ask(journal, folder, clock)
+        actor.wake.set()
+        await until(lambda: journal.calls["next_due"] > 0)
+        assert not journal.calls["claim_actions"]
+        with actor._unstored.storing(OUTCOMES):
+            pass
+        actor.wake.set()
+        await settled(journal, 1)
+
+
 async def test_actions_of_one_message_never_overlap(acting, journal, folder, clock, mail):
     rules = [MatchedRule(name, (), (MoveTo(name),)) for name in ("a", "b", "c")]
     messages = await ask(journal, folder, clock, *rules, count=4)
@@ -261,23 +312,6 @@ async def test_a_result_is_not_lost_when_the_journal_fails_and_the_action_is_not
 
     async with acting():
         for _ in range(2):
-async def test_nothing_is_claimed_while_the_journal_does_not_take_the_outcomes_of_handlers(
-    acting, *, journal, folder, clock, mail
-):
-    async with acting() as actor:
-        with pytest.raises(JournalError), actor._unstored.storing(OUTCOMES):
-            raise JournalError("The disk is full.")
-        journal.calls.clear()
-        await ask(journal, folder, clock)
-        actor.wake.set()
-        await until(lambda: journal.calls["next_due"] > 0)
-        assert not journal.calls["claim_actions"]
-        with actor._unstored.storing(OUTCOMES):
-            pass
-        actor.wake.set()
-        await settled(journal, 1)
-
-
             await clock.wait_for_sleepers()
             await clock.advance(1)
         await settled(journal, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from postroom.errors import Forbidden, JournalError, NotFound, Refused, Throttle
 from postroom.model import Address, Forward, MoveTo, Reply, Send
 from postroom.outgoing import Rate, SendingLimits
 from postroom.pipeline.backlog import BUSY_WAIT
+from postroom.pipeline.gone import ONCE, GoneOnceError
 from postroom.pipeline.letters import tag
 from postroom.pipeline.send import Courier
 from postroom.ports import BY_LIMIT, ActionTask
@@ -35,8 +38,12 @@ class Post:
         self.mail.messages[self.message.id].append(self.message)
         self.courier = Courier(journal=journal, clock=clock, report=notes)
 
-    def task(self, *actions, origin="rule all then", attempt=1):
-        return ActionTask(1, MAILBOX, self.message.id, origin, actions or (REPLY,), attempt)
+    def task(self, *actions, origin="rule all then", attempt=1, note=""):
+        return ActionTask(1, MAILBOX, self.message.id, origin, actions or (REPLY,), attempt, note=note)
+
+    def lose_message(self):
+        """Have Graph find it no more."""
+        self.mail.messages[self.message.id] = deque([None])
 
     async def post(self, task=None):
         return await self.courier.post(task or self.task(), self.mail, self.limits)
@@ -244,18 +251,53 @@ async def test_giving_up_leaves_alone_what_was_sent(post):
 
 @pytest.mark.parametrize("action", [REPLY, Forward(("a@b.example",)), Send(("a@b.example",), "s", "t")])
 async def test_a_mail_about_a_message_that_is_gone_is_not_sent_and_only_an_answer_is_not_missed(post, action):
-    post.mail.messages[post.message.id].clear()
-    post.mail.messages[post.message.id].append(None)
-    posted = await post.post(post.task(action))
+    post.lose_message()
+    posted = await post.post(post.task(action, note=ONCE))
     told = posted.notes[0] if isinstance(action, Reply) else posted.refused
     assert "not sent: the message is gone" in told
     assert bool(posted.refused) == (not isinstance(action, Reply))
 
 
+@pytest.mark.parametrize("action", [REPLY, Forward(("a@b.example",)), Send(("a@b.example",), "s", "t")])
+async def test_a_message_that_was_not_found_once_may_be_there(post, action):
+    there = list(post.mail.messages[post.message.id])
+    post.lose_message()
+    with pytest.raises(GoneOnceError):
+        await post.post(post.task(action))
+    assert not post.notes.named("not_sent")
+    post.mail.messages[post.message.id] = deque(there)
+    assert (await post.post(post.task(action, note=ONCE))).notes[0].endswith(": sent")
+
+
 async def test_a_message_that_goes_while_it_is_answered_is_gone(post):
     post.mail.messages[post.message.id].append(None)
     post.drafts.before["make"].append(NotFound("Gone.", status=404, code="ErrorItemNotFound"))
-    assert (await post.post()).notes == ("reply: not sent: the message is gone",)
+    with pytest.raises(GoneOnceError):
+        await post.post()
+    assert (await post.post(post.task(note=ONCE))).notes == ("reply: not sent: the message is gone",)
+
+
+@pytest.mark.parametrize("is_reserved", [False, True])
+async def test_what_was_sent_before_an_older_journal_was_put_back_was_sent_though_the_message_is_gone(
+    post, is_reserved
+):
+    task = post.task(Forward(("a@b.example",)))
+    if is_reserved:
+        post.drafts.before["make"].append(DOWN)
+        with pytest.raises(Unavailable):
+            await post.post(task)
+    post.drafts.items["sent"] = tag(task, 0), False
+    post.lose_message()
+    posted = await post.post(task)
+    assert (posted.notes, posted.refused) == (("forward: sent earlier",), "")
+    assert post.clock.now() - post.drafts.since[-1] >= timedelta(hours=1 if is_reserved else 24 * 30)
+
+
+async def test_what_comes_of_a_mail_dated_ahead_is_looked_for_from_now_on_back(post):
+    ahead = replace(post.message, received_at=post.clock.now() + timedelta(hours=2))
+    post.mail.messages[post.message.id] = deque([ahead])
+    await post.post()
+    assert post.drafts.since == [post.clock.now() - timedelta(hours=1)]
 
 
 async def test_an_answer_beyond_the_mailboxs_limit_is_not_sent_and_a_forward_waits(journal, clock, notes):
@@ -265,7 +307,7 @@ async def test_an_answer_beyond_the_mailboxs_limit_is_not_sent_and_a_forward_wai
     forward = post.task(Forward(("a@b.example",)), origin="third")
     held = await post.post(forward)
     assert held.due_at == clock.now() + BUSY_WAIT
-    assert held.held == f"forward: held back: the mailbox has sent 1 times within 1 h, {BY_LIMIT}"
+    assert held.held == f"forward: held back: the mailbox has sent 1 times within 1 h, {BY_LIMIT} (`per_mailbox`)"
     await clock.advance(3601)
     assert (await post.post(forward)).notes == ("forward: sent",)
 
