@@ -158,9 +158,6 @@ def _show(snapshot: dict[str, Any]) -> None:
         echo(f"{each['where']}: {each['what']}")
         echo(f"    what to do: {each['what_to_do']}")
         echo(f"    since {each['since']}, {counted(each['count'], 'time', 'times')}, id {each['id']}")
-    counts = snapshot.get("counts", {})
-    if dead := counts.get("deliveries.dead", 0):
-        click.echo(f"\n{counted(dead, 'dead letter', 'dead letters')}: postroom deliveries list --dead")
-    if dead := counts.get("actions.dead", 0):
-        what = counted(dead, "dead set of mail actions", "dead sets of mail actions")
-        click.echo(f"\n{what}: postroom messages list --dead")
+    for each in snapshot.get("notices", []):
+        click.echo()
+        echo(f"{each['what']}: {each['what_to_do']}")

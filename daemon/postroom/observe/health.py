@@ -11,22 +11,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from postroom.errors import PostroomError
+from postroom.observe.notices import Withheld, waiting
 from postroom.observe.redact import clean, redact
 from postroom.ports import Clock
 
 Status = Literal["ok", "degraded", "failing"]
 Phase = Literal["starting", "running", "stopping"]
 Severity = Literal["error", "warning"]
-
-_WAITING = {
-    "deliveries.dead": ("dead letter", "dead letters", "`postroom deliveries list --dead` shows why."),
-    "actions.dead": (
-        "dead set of mail actions",
-        "dead sets of mail actions",
-        "`postroom messages list --dead` shows which; `postroom messages retry-actions` or `discard-actions` ends it.",
-    ),
-}
-"""What waits for an operator: count -> its words for one and for many, and what to do."""
 
 OF_A_FOLDER = ("mailbox", "mode", "reconcile", "freshness")
 """Subjects (their first word) of which each watched folder has its own."""
@@ -100,6 +91,7 @@ class Health:
         self.modes: dict[tuple[str, str], str] = {}
         self.unaccounted: dict[tuple[str, str], int] = {}
         self.counts: Mapping[str, int] = {}
+        self.withheld = Withheld(clock)
 
     def watch(self, folders: Mapping[tuple[str, str], float], tenants: Mapping[str, str] | None = None) -> None:
         """Set the watched (mailbox, folder) pairs with the age in seconds each may reach; known ages are kept.
@@ -223,7 +215,7 @@ class Health:
             "phase": self.phase,
             "started_at": self._started_at.isoformat(),
             "problems": [_problem(trouble) for trouble in self.present().values()],
-            "notices": _notices(self.counts),
+            "notices": [*waiting(self.counts), *self.withheld.notices()],
             "stuck": self.stuck(now),
             "mailboxes": [self._folder(key, freshness, now) for key, freshness in self.folders.items()],
             "counts": dict(self.counts),
@@ -267,16 +259,6 @@ def _problem(trouble: Trouble) -> dict[str, Any]:
         "severity": trouble.severity,
         "fields": dict(trouble.fields),
     }
-
-
-def _notices(counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """What waits for an operator though all works: each with `what` and `what_to_do`."""
-    found = [(counts.get(what, 0), *words) for what, words in _WAITING.items()]
-    return [
-        {"what": f"{count} {one if count == 1 else many}", "what_to_do": what_to_do, "count": count}
-        for count, one, many, what_to_do in found
-        if count
-    ]
 
 
 def _folder(key: tuple[str, str], freshness: Freshness, now: float) -> dict[str, Any]:

@@ -246,7 +246,10 @@ class Report:
         self._say("sent", fields)
 
     def _not_sent(self, fields: dict[str, Any]) -> None:
-        self.metrics.send(fields["kind"], "limited" if BY_LIMIT in fields["reason"] else "not_sent")
+        limited = BY_LIMIT in fields["reason"]
+        self.metrics.send(fields["kind"], "limited" if limited else "not_sent")
+        if limited and fields["kind"] == "reply":  # of all else a dead set of mail actions tells
+            self.health.withheld.note(fields["mailbox"], fields["reason"])
         self._say("not_sent", fields)
 
     def _held_back(self, fields: dict[str, Any]) -> None:

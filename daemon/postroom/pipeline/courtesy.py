@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from postroom.model import Forward, Message, Reply, Send
-from postroom.outgoing import MOST_RECIPIENTS, Letter, SendingLimits
+from postroom.outgoing import MOST_RECIPIENTS, Letter, Rate, SendingLimits
 from postroom.ports import BY_LIMIT, Busy, Refusal, Traffic
 
 OURS: Final = "x-postroom-"
@@ -65,20 +65,22 @@ def over(limits: SendingLimits, traffic: Traffic, *, answer: bool) -> Refusal | 
     """Say whether a limit is reached. What somebody asked for waits its turn where an answer would only come late."""
     if answer and traffic.correspondent >= limits.per_correspondent.count:
         return Refusal(
-            _reached("this correspondent was answered", traffic.correspondent, limits.per_correspondent.seconds)
+            _reached(
+                "this correspondent was answered", traffic.correspondent, limits.per_correspondent, "correspondent"
+            )
         )
     if traffic.conversation >= limits.per_conversation.count:
         return Refusal(
-            _reached("about this conversation were sent", traffic.conversation, limits.per_conversation.seconds)
+            _reached("about this conversation were sent", traffic.conversation, limits.per_conversation, "conversation")
         )
     if traffic.mailbox < limits.per_mailbox.count:
         return None
-    why = _reached("the mailbox has sent", traffic.mailbox, limits.per_mailbox.seconds)
+    why = _reached("the mailbox has sent", traffic.mailbox, limits.per_mailbox, "mailbox")
     return Refusal(why) if answer else Busy(why)
 
 
-def _reached(what: str, count: int, seconds: float) -> str:
-    return f"{what} {count} times within {seconds / 3600:g} h, {BY_LIMIT}"
+def _reached(what: str, count: int, limit: Rate, per: str) -> str:
+    return f"{what} {count} times within {limit.seconds / 3600:g} h, {BY_LIMIT} (`per_{per}`)"
 
 
 def _by_name(headers: Headers) -> Mapping[str, list[str]]:

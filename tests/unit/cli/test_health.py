@@ -19,7 +19,11 @@ SNAPSHOT = {
     "phase": "running",
     "mailboxes": [],
     "problems": [PROBLEM],
-    "counts": {"deliveries.dead": 3, "deliveries.done": 8, "actions.dead": 2},
+    "notices": [
+        {"what": "3 dead letters", "what_to_do": "`postroom deliveries list --dead` shows why.", "count": 3},
+        {"what": "5 answers were withheld", "what_to_do": "Raise it.", "count": 5},
+    ],
+    "counts": {"deliveries.dead": 3, "deliveries.done": 8},
 }
 
 
@@ -80,12 +84,12 @@ def test_a_console_that_is_named_is_asked_whatever_the_file_says(config, unreada
     assert (told.err, told.out.splitlines()[0]) == ("", "degraded (running)")
 
 
-def test_problems_are_paragraphs_and_dead_letters_are_counted_whatever_else_the_file_lacks(config, capsys):
+def test_problems_are_paragraphs_and_notices_lines_whatever_else_the_file_lacks(config, capsys):
     assert run(["health", "-c", config]) == 0
     told = capsys.readouterr().out
     assert "sign-in: No.\\x1b[2J\n    what to do: Sign.\n    since now, 1 time, id a1\n" in told
-    assert "3 dead letters: postroom deliveries list --dead" in told
-    assert "2 dead sets of mail actions: postroom messages list --dead" in told
+    assert "\n3 dead letters: `postroom deliveries list --dead` shows why.\n" in told
+    assert "\n5 answers were withheld: Raise it.\n" in told
 
 
 @pytest.fixture

@@ -256,6 +256,15 @@ def test_what_a_limit_withheld_is_counted_apart_from_what_nobody_waits_for(desk,
     assert sample(desk, "postroom_sends_total", kind="reply", outcome=outcome) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "told"),
+    [("reply", f"4 times, {BY_LIMIT}", True), ("reply", "it is mass mail", False), ("send", f"4, {BY_LIMIT}", False)],
+)
+def test_health_tells_of_answers_that_a_limit_withheld(desk, kind, reason, told):
+    desk.report.event("not_sent", mailbox="a@b", kind=kind, reason=reason)
+    assert bool(desk.health.snapshot()["notices"]) == told
+
+
 def test_an_event_nobody_knows_is_logged_all_the_same(desk, lines):
     desk.report.event("recovery", deliveries=3)
     assert (lines()[0]["event"], lines()[0]["deliveries"], lines()[0]["level"]) == ("recovery", 3, "info")
