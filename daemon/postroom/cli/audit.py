@@ -71,8 +71,8 @@ def audit(
     Signs in as the app and reads only, beside a running daemon or without one. Times are those of receipt. Where
     something seems to be missing, the daemon's next round is waited for first, which may just be bringing it.
 
-    Exit code 0 when nothing is missing, 1 when something is, 69 when a folder could not be read, 77 when the sign-in is
-    refused.
+    Exit code 0 when nothing is missing, 1 when something is, 69 when a folder could not be read, 74 when the journal's
+    file is damaged, 77 when the sign-in is refused.
     """
     config, period = load(path), Period(since, until)
     wanted = _wanted(config, mailboxes, folders)
@@ -109,8 +109,10 @@ def _wanted(config: Config, mailboxes: Sequence[str], folders: Sequence[str]) ->
 async def _audit(config: Config, wanted: Mapping[str, tuple[str, ...]], period: Period) -> list[FolderAudit]:
     journal = await open_journal(config.journal, exclusive=False)
     try:
+        views = JournalViews(journal)
+        await views.check()
         with folders_done(sum(map(len, wanted.values())), "Reading ...", "looked at") as looked:
-            return await Accounts(JournalViews(journal), looked).audit(config, wanted, period)
+            return await Accounts(views, looked).audit(config, wanted, period)
     finally:
         await journal.close()
 

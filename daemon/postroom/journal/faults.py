@@ -8,6 +8,10 @@ from sqlalchemy.exc import DBAPIError
 
 from postroom.errors import JournalError
 
+_RESTORE: Final = (
+    "Restore it from a backup, without the `-wal` and `-shm` files that lie beside it, or save what "
+    "`sqlite3 FILE .recover` can."
+)
 _SQLITE: Final = (
     # name of SQLite's result code (its extended codes begin with it), what happened, remedy, whether waiting helps
     ("SQLITE_FULL", "the disk is full", "Free some space; nothing that was recorded is lost.", True),
@@ -19,12 +23,7 @@ _SQLITE: Final = (
         "Point `journal` at another file, or move this one away.",
         False,
     ),
-    (
-        "SQLITE_CORRUPT",
-        "the file is damaged",
-        "Restore it from a backup, or save what `sqlite3 FILE .recover` can.",
-        False,
-    ),
+    ("SQLITE_CORRUPT", "the file is damaged", _RESTORE, False),
     ("SQLITE_BUSY", "another process keeps it locked", "End what is writing to it; it is tried again.", True),
     ("SQLITE_IOERR", "the disk reports an error", "Check the disk and the system log.", True),
 )
@@ -40,6 +39,11 @@ def translate(error: Exception, where: str) -> JournalError:
     detail = str(cause).strip().partition("\n")[0]  # later lines quote the row: they hold mail
     remedy = "" if code else "Check that the database server runs and can be reached."
     return _journal_error(f"The journal {where} failed: {detail}.", remedy, code, temporary=not code)
+
+
+def damaged(what: str, where: str) -> JournalError:
+    """Return what to raise when SQLite finds its file damaged."""
+    return _journal_error(f"The journal {where} cannot be trusted: {what}.", _RESTORE, "", temporary=False)
 
 
 def not_synced(why: str, where: str) -> JournalError:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Label, ScalarSelect, Table, case, func, inser
 from postroom.failpoints import reach
 from postroom.journal import set_back
 from postroom.journal.codec import MICROSECOND, micros, moment_or_none
-from postroom.journal.tables import actions, attempts, deliveries, is_state, messages
+from postroom.journal.tables import NEVER, actions, attempts, deliveries, is_state, messages
 
 CUT_OFF: Final = "The daemon died while the handler ran."
 DELIVERY_STATES: Final = ("ready", "running", "done", "dead", "discarded")
@@ -71,7 +71,7 @@ def hasten(connection: Connection, now: datetime, by: timedelta, latest: datetim
 
 def _hasten(connection: Connection, table: Table, shift: int, beyond: int, latest: int) -> int:
     sooner = table.c.due_at - shift
-    waiting = update(table).where(is_state(table.c.state, "ready"), table.c.due_at > beyond)
+    waiting = update(table).where(is_state(table.c.state, "ready"), table.c.due_at > beyond, table.c.due_at < NEVER)
     return connection.execute(waiting.values(due_at=case((sooner > latest, latest), else_=sooner))).rowcount
 
 
@@ -81,6 +81,14 @@ def counts(connection: Connection) -> dict[str, int]:
     for name, states in (("deliveries", DELIVERY_STATES), ("actions", ACTION_STATES)):
         found[f"{name}.done"] -= sum(found[f"{name}.{state}"] for state in states if state != "done")
     return found
+
+
+def damage(connection: Connection) -> str:
+    """Say what is wrong with a SQLite file, its indexes included; empty when nothing is. A server sees to its own."""
+    if connection.dialect.name != "sqlite":
+        return ""
+    found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one())
+    return "" if found == "ok" else found
 
 
 def _counts(table: Table, states: tuple[str, ...]) -> list[Label[int]]:

@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from postroom.journal import operate, queries, reconcile
+from postroom.journal import operate, queries, reconcile, upkeep
+from postroom.journal.faults import damaged
 from postroom.journal.records import (
     AccountRecord,
     DeliveryRecord,
@@ -35,6 +36,11 @@ class JournalViews:
 
     def __init__(self, journal: SqlJournal) -> None:
         self._database = journal.database
+
+    async def check(self) -> None:
+        """Raise JournalError when its file is damaged; reads all of it."""
+        if found := await self._database.read(upkeep.damage):
+            raise damaged(found, self._database.where)
 
     async def mailboxes(self) -> list[MailboxRecord]:
         """Return every mailbox with its folders and backlog."""

@@ -53,7 +53,7 @@ class Unstored:
                 raise error
             raise JournalError(
                 "New mail is not taken in, because the journal does not take what became of earlier mail.",
-                remedy=f"It is tried again each second; the mail waits in its folder. {error.remedy}",
+                remedy=f"That is tried again each second; new mail waits in its folder. {error.remedy}",
             ) from error
 
 
