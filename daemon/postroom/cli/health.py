@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ LIMIT = 4.0
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from the configuration, not listened on
 
+
+FOREIGN = (json.JSONDecodeError, UnicodeDecodeError, BadStatusLine)
+"""What the answer of another program comes to."""
 
 USUAL = "http://127.0.0.1:8642"
 """Where the console listens unless the configuration says otherwise."""
@@ -112,13 +115,23 @@ def _ask(address: str, process: int = 0) -> tuple[int, dict[str, Any]]:
     except (OSError, ValueError, HTTPException) as error:
         if _is_silent(error, process):
             raise _silent(url, process) from error
+        if isinstance(error, FOREIGN) and not isinstance(error, OSError):
+            raise _stranger(url) from error
         raise Unanswered(
             f"No daemon answers at {url}: {error}.",
             remedy="Is it running? `systemctl status postroom` tells. If its console is elsewhere, `--url` asks there.",
         ) from error
     if not isinstance(snapshot, dict) or not snapshot.keys() >= {"status", "phase", "mailboxes", "problems"}:
-        raise Unanswered(f"What answers at {url} is not Postroom.", remedy="Look what else uses `console.listen`.")
+        raise _stranger(url)
     return status, snapshot
+
+
+def _stranger(url: str) -> PostroomError:
+    return Unanswered(
+        f"What answers at {url} is not Postroom.",
+        remedy="Something else listens where `console.listen` says: `ss -ltnp` names it. Stop it, or give one of them "
+        "another port.",
+    )
 
 
 def _is_silent(error: Exception, process: int) -> bool:

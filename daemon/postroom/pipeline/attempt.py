@@ -15,8 +15,8 @@ from postroom.pipeline.context import AttemptContext
 from postroom.pipeline.desk import Desk, OpenHandler
 from postroom.threads import AT_ONCE
 
-OVERDRAWN = "was the last, and the daemon died while it ran: it is not run again"
-"""What became of the attempts of a delivery that is dead without being run once more."""
+OVERDRAWN = "attempt {last} was the last of {count} that count, and the daemon died while it ran: {next} was not made"
+"""What became of the attempts of a delivery that is dead without one more run; the first death is given back."""
 
 STUCK = "an earlier attempt still runs, and it cannot be stopped"
 """Why an attempt is not made while the one before it goes on behind its back."""
@@ -126,5 +126,6 @@ class Attempt:
             # It would do all of it a second time, at once, and most likely take another place for good.
             return Retry(f"TimedOut: {STUCK}")
         if delivery.suspect and (self.left < 0 or self.handler.retry.attempts == 1):
-            return Reject(f"attempt {delivery.attempt - 1} {OVERDRAWN}")
+            last, count = delivery.attempt - 1, self.handler.retry.attempts
+            return Reject(OVERDRAWN.format(last=last, count=count, next=delivery.attempt))
         return None

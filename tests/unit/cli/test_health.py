@@ -137,3 +137,28 @@ def test_where_nobody_listens_at_the_noted_address_the_configured_one_is_asked(c
         note.write_text(f"{os.getpid()} http://127.0.0.1:{closed.getsockname()[1]}\n")
         assert run(["health", "-c", config]) == 0
     assert capsys.readouterr().out.startswith("degraded (running)\n")
+
+
+def test_an_address_that_is_none_is_not_taken_for_another_program(capsys):
+    assert run(["health", "--url", "localhost"]) == 69
+    assert "is not Postroom" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said", [b"HTTP/1.0 200 OK\r\n\r\n<html>", b"HTTP/1.0 404 No\r\n\r\nno", b"220 smtp.example\r\n", b"\xff"]
+)
+def test_what_answers_and_is_not_postroom_is_said_to_be_something_else(capsys, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as caller:
+                caller.recv(65536)
+                caller.sendall(said)
+
+        thread = Thread(target=answer)
+        thread.start()
+        assert run(["health", "--url", f"http://127.0.0.1:{server.getsockname()[1]}"]) == 69
+        thread.join()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "is not Postroom" in told
+    assert "Expecting value" not in told

@@ -109,3 +109,13 @@ def test_everything_else_gets_log_lines(monkeypatch, stream, format_):
 
 def test_the_exit_code_of_an_outage_is_not_that_of_a_refusal():
     assert exit_code(AuthError("no route", code="unreachable")) is ExitCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("typed", "found"), [("postroom deli", "deliveries"), ("postroom deliveries re", "retry")])
+def test_the_shell_can_complete_commands(capsys, monkeypatch, typed, found):
+    monkeypatch.setenv("_POSTROOM_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    with pytest.raises(SystemExit):
+        run([])
+    assert capsys.readouterr().out == f"plain,{found}\n"

@@ -477,7 +477,9 @@ async def test_a_suspect_whose_attempts_ran_out_is_dead_without_running(dispatch
         await settled(journal, 1, "dead")
 
     assert handler.ran == []
-    assert (await rows())[0]["error"] == f"attempt 4 {OVERDRAWN}"
+    assert (await rows())[0]["error"] == (
+        "attempt 4 was the last of 3 that count, and the daemon died while it ran: 5 was not made"
+    )
 
 
 async def test_who_ran_beside_the_culprit_is_not_condemned_unheard_even_on_its_last_attempt(
@@ -510,7 +512,7 @@ async def test_a_suspect_is_not_said_to_have_died_more_often_than_it_did(
         await settled(journal, 1, "dead")
 
     assert len(handler.ran) == 1
-    assert (await rows())[0]["error"] == f"attempt 3 {OVERDRAWN}"
+    assert (await rows())[0]["error"] == OVERDRAWN.format(last=3, count=2, next=4)
     assert notes.named("delivery")[-1]["delivery"] == 1
 
 
