@@ -12,6 +12,7 @@ from postroom.graph.call import Call
 from postroom.graph.classify import item_is_gone
 from postroom.graph.client import GraphClient
 from postroom.graph.decode import decode
+from postroom.graph.paging import pages
 from postroom.graph.tolerant import dumps
 from postroom.graph.urls import DRAFT_FIELDS, Urls
 from postroom.graph.wire import WireDraft, WireDrafts
@@ -40,12 +41,18 @@ class Drafts:
         self._headers = headers
 
     async def find(self, tag: str, since: datetime) -> tuple[Draft, ...]:
-        """Return what carries the tag and is not older than `since`, drafts and sent mail, wherever it lies."""
-        doing = f"looking for a mail of ours in {self._mailbox}"
-        url = self._urls.tagged(TAG_PROPERTY, tag, since)
-        answer = await self._client.fetch(Call("GET", url, self._mailbox, doing, self._headers))
-        found = decode(WireDrafts, answer, doing=doing, mailbox=self._mailbox).value
-        return tuple(map(_draft, found))
+        """Return what carries the tag and is not older than `since`, drafts and sent mail, wherever it lies.
+
+        All pages are asked for: an empty one may have a nextLink, for Graph filters what it has fetched.
+        """
+
+        def asked(url: str) -> Call:
+            return Call("GET", url, self._mailbox, f"looking for a mail of ours in {self._mailbox}", self._headers)
+
+        first = asked(self._urls.tagged(TAG_PROPERTY, tag, since))
+        return tuple(
+            _draft(each) for page in await pages(self._client, WireDrafts, first, asked) for each in page.value
+        )
 
     async def make(self, message_id: str, action: Letter, tag: str) -> Draft:
         """Make the draft, not sent; raises NotFound when the message is gone, Refused when it goes to too many."""

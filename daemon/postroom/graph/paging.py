@@ -1,4 +1,4 @@
-"""Short lists that come in pages: folders and attachments, gathered by their nextLinks."""
+"""Short lists that come in pages: folders, attachments and mails of ours, gathered by their nextLinks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from postroom.errors import Unavailable
 from postroom.graph.call import Call
 from postroom.graph.client import GraphClient
 from postroom.graph.decode import decode
-from postroom.graph.wire import WireAttachments, WireFolders
+from postroom.graph.wire import WireAttachments, WireDrafts, WireFolders
 
 _MOST_PAGES = 100
 
 
-PageT = TypeVar("PageT", WireAttachments, WireFolders)
+PageT = TypeVar("PageT", WireAttachments, WireDrafts, WireFolders)
 
 
 async def pages(client: GraphClient, kind: type[PageT], call: Call, follow: Callable[[str], Call]) -> list[PageT]:

@@ -163,3 +163,4 @@ class WireDrafts(Struct, gc=False):
     """A page of drafts."""
 
     value: list[WireDraft]
+    next_link: str | None = field(name="@odata.nextLink", default=None)

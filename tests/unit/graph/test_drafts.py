@@ -140,6 +140,22 @@ async def test_what_has_the_tag_is_asked_for_by_it_and_by_time(drafts, graph, ki
     assert f"p/id eq '{TAG_PROPERTY}' and p/value eq 'tag'" in asked
 
 
+async def test_what_has_the_tag_is_found_on_a_later_page(drafts, graph, kit):
+    link = f"{graph.url}/v1.0/users/{kit.mailbox}/messages?$skiptoken=2"
+    graph.script = [kit.answer({"value": [], "@odata.nextLink": link})]
+    graph.default = kit.answer({"value": [{"id": "S1", "isDraft": False}]})
+    assert await drafts.find("tag", SINCE) == (Draft("S1", False),)
+    assert graph.paths[1].endswith("$skiptoken=2")
+    assert 'IdType="ImmutableId"' in graph.seen[1].headers["Prefer"]
+
+
+async def test_a_list_of_what_has_the_tag_that_does_not_end_is_no_answer(drafts, graph, kit):
+    link = f"{graph.url}/v1.0/users/{kit.mailbox}/messages?$skiptoken=2"
+    graph.default = kit.answer({"value": [], "@odata.nextLink": link})
+    with pytest.raises(Unavailable):
+        await drafts.find("tag", SINCE)
+
+
 @pytest.mark.parametrize("odd", [{"value": [{"id": "D1"}]}, {"value": [{"isDraft": True}]}, {}, {"value": None}])
 async def test_an_answer_that_does_not_say_whether_it_was_sent_is_no_answer(drafts, graph, kit, odd):
     graph.default = kit.answer(odd)
