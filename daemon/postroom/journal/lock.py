@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import struct
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,6 +21,14 @@ from postroom.journal.presence import Presence
 
 _JOURNAL: Final = "journal\n"
 """Stands in the lock's file below the process number once a journal was made beside it."""
+
+_FILE: Final = re.compile(r"^file (\S+)", re.MULTILINE)
+"""Says below that which file the journal was: a log (`-wal`) beside another one would be written into it."""
+
+_LONGEST_FILE: Final = 40
+
+_GET_GENERATION: Final = 0x8008_7601
+"""Linux's FS_IOC_GETVERSION: a number of a file that is made later has another generation."""
 
 _SERVER_KEY: Final = 0x706F7374
 """PostgreSQL's number of the lock: "post"."""
@@ -50,7 +60,8 @@ class FileLock:
 
     Raises:
         JournalLocked: Another process holds it.
-        JournalError: It cannot be taken, or it was the lock of a journal that is not there any more.
+        JournalError: It cannot be taken, or it was the lock of a journal that is not there any more, or is another
+            file beside the log of the one it was, or has two names.
     """
 
     def __init__(self, database: Path) -> None:
@@ -67,12 +78,28 @@ class FileLock:
             raise _locked(str(database), holder) from error
         self._database = database
         self.had_journal = _JOURNAL in self._read()
-        if not _size(database):  # opening an empty one would remove its log
-            try:
-                self.refuse_new()
-            except JournalError:
-                os.close(self._descriptor)
-                raise
+        self._file = _remembered(self._read())
+        self._opened = -1
+        try:
+            self._check()
+        except JournalError:
+            self.release()
+            raise
+        self._write(_JOURNAL if self.had_journal else "")
+
+    def _check(self) -> None:
+        if not _size(self._database):  # opening an empty one would remove its log
+            self.refuse_new()
+            return
+        if self._database.is_file() and self._database.stat().st_nlink > 1:
+            raise _linked(self._database)
+        log = self._database.with_name(f"{self._database.name}-wal")
+        if self._file and _size(log) and self._file != self._identity():
+            raise _foreign(self._database, log, self.path)
+
+    def remember_file(self) -> None:
+        """Keep in mind which file the journal is, for the next start."""
+        self._file = self._identity()
         self._write(_JOURNAL if self.had_journal else "")
 
     def refuse_new(self) -> None:
@@ -87,22 +114,42 @@ class FileLock:
             os.fsync(self._descriptor)
             sync_directory(self.path.parent)
 
+    def _identity(self) -> str:
+        """Say which file the journal is: its number, and its generation where the file system has any; empty if none.
+
+        Not its device, which may have another number after a restart of the machine.
+        """
+        generation = bytearray(8)
+        with contextlib.suppress(OSError):
+            if self._opened < 0:  # and kept, for to close it would drop the locks that SQLite has on it
+                self._opened = os.open(self._database, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.ioctl(self._opened, _GET_GENERATION, generation)
+        return f"{os.fstat(self._opened).st_ino}.{struct.unpack('=Q', generation)[0]}" if self._opened >= 0 else ""
+
     def presence(self, database: Path) -> Presence:
         """Return what notices that the journal at `database`, or this lock, is taken away."""
         return Presence(database, self.path, self._descriptor)
 
     def release(self) -> None:
         """Let go."""
+        if self._opened >= 0:
+            os.close(self._opened)
         os.close(self._descriptor)
 
     def _read(self) -> str:
-        return os.pread(self._descriptor, 64, 0).decode("ascii", "replace")
+        return os.pread(self._descriptor, 128, 0).decode("ascii", "replace")
 
     def _write(self, mark: str) -> None:
         # In place and always as long: neither a full disk nor a power cut leaves a start without the mark it found.
         # The number is for the words of a second daemon; that the disk is full is for the journal to say.
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, f"{os.getpid():<10}\n{mark:<{len(_JOURNAL)}}".encode(), 0)
+            head = f"{os.getpid():<10}\n{mark:<{len(_JOURNAL)}}"
+            os.pwrite(self._descriptor, f"{head}\nfile {self._file:<{_LONGEST_FILE}}\n".encode(), 0)
+
+
+def _remembered(text: str) -> str:
+    found = _FILE.search(text)
+    return found[1] if found else ""
 
 
 def _size(path: Path) -> int:
@@ -117,8 +164,24 @@ def _vanished(database: Path, lock: Path) -> JournalError:
     what = "is empty, and it was not" if is_there else "is gone, and it was there"
     return JournalError(
         f"The journal {database} {what} when a daemon last worked with it.",
-        remedy="Put it back, from its backup if need be: a new one would know of no mail that was handled. To begin "
+        remedy="Put it back, from its backup if need be, and then without the -wal and -shm files beside it: a new one "
+        "would know of no mail that was handled. To begin "
         f"with a new, empty one all the same, remove {f'it and {lock}' if is_there else f'{lock} as well'}.",
+    )
+
+
+def _foreign(database: Path, log: Path, lock: Path) -> JournalError:
+    return JournalError(
+        f"The journal {database} is not the file that {log.name} was written for: the one would spoil the other.",
+        remedy=f"If {database.name} is a copy that was put in its place, remove {database.name}-wal and "
+        f"{database.name}-shm. If all of them were moved here together, remove {lock.name} instead.",
+    )
+
+
+def _linked(database: Path) -> JournalError:
+    return JournalError(
+        f"The journal {database} has another name as well (a hard link), under which another daemon could use it.",
+        remedy=f"`find / -xdev -samefile {database}` shows it: remove that name. A link is no backup either.",
     )
 
 

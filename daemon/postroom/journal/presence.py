@@ -9,8 +9,9 @@ from pathlib import Path
 from postroom.errors import JournalGone
 
 _AFTERWARDS = (
-    "Put the file back: a start makes no other one as long as the lock beside it is there. Where that is gone, too, it "
-    "begins with a new, empty journal and handles the mail that is there by then as `start` of each mailbox says."
+    "Put the file back, or a backup in its place; but remove the -wal and -shm files before: they would spoil one. "
+    "A start makes no other one as long as the lock beside it is there. Where that is gone, too, it begins with a new, "
+    "empty journal and handles the mail that is there by then as `start` of each mailbox says."
 )
 
 

@@ -350,6 +350,7 @@ def _connect(url: URL, *, exclusive: bool) -> tuple[Database, Lock | None]:
         return Database(make_engine(url), threads(url), str(file)), None
     lock = FileLock(file)
     engine = make_engine(url)
+    lock.remember_file()
     return Database(engine, threads(url), str(file), lock.presence(file)), lock
 
 

@@ -102,3 +102,64 @@ async def test_the_mark_of_a_journal_is_on_the_disk_after_what_it_stands_for(pat
     cut(copy, Random(0), whole=True)
     with closing(sqlite3.connect(copy)) as database:
         assert database.execute("SELECT count(*) FROM journal_version").fetchone() == (1,)
+
+
+async def leave_a_log(path, saved):
+    """Stop as if killed: what is committed is in the log, and not yet in the file."""
+    journal = await open_journal(f"sqlite:///{path}")
+    for kind in ("", "-wal"):
+        shutil.copy(f"{path}{kind}", f"{saved}{kind}")
+    await journal.close()
+    shutil.copyfile(saved, path)  # the same file as before
+    shutil.copy(f"{saved}-wal", f"{path}-wal")
+
+
+async def test_a_start_with_the_log_of_the_journal_that_was_killed_goes_on(path, tmp_path):
+    await leave_a_log(path, tmp_path / "saved")
+    assert not (await begin(path)).is_new
+
+
+async def test_a_copy_put_in_place_beside_the_log_of_another_is_refused_before_one_spoils_the_other(path, tmp_path):
+    await leave_a_log(path, tmp_path / "saved")
+    path.rename(tmp_path / "away.db")
+    shutil.copy(tmp_path / "saved", path)
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"is not the file that journal\.db-wal was written for") as caught:
+            await begin(path)
+        assert caught.value.exit_code is ExitCode.JOURNAL
+        assert "remove journal.db-wal and journal.db-shm" in caught.value.remedy
+    assert path.read_bytes() == before
+    companion(path, "wal").unlink()
+    await begin(path)
+    await begin(path)
+
+
+async def test_a_journal_that_was_moved_with_its_log_is_taken_once_the_lock_is_removed(path, tmp_path):
+    await leave_a_log(path, tmp_path / "saved")
+    path.rename(tmp_path / "away.db")
+    shutil.copy(tmp_path / "saved", path)
+    with pytest.raises(JournalError) as caught:
+        await begin(path)
+    assert "remove journal.db.lock instead" in caught.value.remedy
+    path.with_name("journal.db.lock").unlink()
+    assert not (await begin(path)).is_new
+
+
+@pytest.mark.parametrize("before", ["4711\njournal\n", "4711      \njournal\n", "4711\n", ""])
+async def test_a_lock_that_does_not_say_which_file_it_was_refuses_none(path, tmp_path, before):
+    await leave_a_log(path, tmp_path / "saved")
+    path.with_name("journal.db.lock").write_text(before)
+    await begin(path)
+    assert path.with_name("journal.db.lock").read_text().splitlines()[1].strip() == "journal"
+
+
+async def test_a_journal_under_two_names_is_refused_for_each_would_have_a_lock_of_its_own(path, tmp_path):
+    await begin(path)
+    (tmp_path / "other.db").hardlink_to(path)
+    for name in (path, tmp_path / "other.db"):
+        with pytest.raises(JournalError, match="hard link") as caught:
+            await begin(name)
+        assert caught.value.exit_code is ExitCode.JOURNAL
+    (tmp_path / "other.db").unlink()
+    await begin(path)
