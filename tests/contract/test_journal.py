@@ -1148,6 +1148,107 @@ async def test_deletions_of_one_message_do_not_wait_for_each_other(bench: Bench)
     assert waits == {"rule bin then": NOW, "rule also then": NOW, "rule share then": None}
 
 
+BIN = rule(name="bin", actions=(Delete(),))
+
+
+async def test_a_mail_with_a_dead_letter_is_not_deleted_until_that_is_done(bench: Bench) -> None:
+    await bench.commit(mail(1, BIN, rule("erp")))
+    (erp,) = await bench.claim()
+    await bench.settle(erp, verdict=DEAD)
+    assert await bench.journal.claim_actions(10, NOW + timedelta(days=365)) == []
+    (waiting,) = (await bench.views.find("1"))[0].actions
+    why = f"held until what was given up is retried or discarded: delivery {erp.id} (erp)"
+    assert (waiting.state, waiting.attempt, waiting.due_at, waiting.note) == ("ready", 0, None, why)
+
+    await bench.views.retry([erp.id], NOW)
+    (again,) = await bench.claim()
+    (waits,) = await bench.journal.claim_actions(10, NOW)
+    assert waits.waits_until == NOW
+    await bench.journal.settle_actions([ActionResult(waits, "ready", NOW, due_at=NOW, counted=False)])
+    await bench.settle(again)
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.origin, task.attempt, task.waits_until) == ("rule bin then", 1, None)
+
+
+async def test_a_mail_whose_dead_letter_fails_again_stays(bench: Bench) -> None:
+    await bench.commit(mail(1, BIN, rule("erp")))
+    (erp,) = await bench.claim()
+    await bench.settle(erp, verdict=DEAD)
+    assert await bench.journal.claim_actions(10, NOW) == []
+    await bench.views.retry([erp.id], NOW)
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert await bench.journal.claim_actions(10, NOW) == []
+
+
+async def test_a_mail_with_two_dead_letters_is_deleted_when_both_are_discarded(bench: Bench) -> None:
+    await bench.commit(mail(1, BIN, rule("erp", "archive")))
+    await bench.settle(*(claimed := await bench.claim()), verdict=DEAD)
+    for delivery in claimed:
+        assert await bench.journal.claim_actions(10, NOW) == []
+        await bench.views.discard([delivery.id], "old", NOW)
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.origin, task.waits_until) == ("rule bin then", None)
+
+
+@pytest.mark.parametrize("ends", ["retry", "discard"])
+async def test_a_mail_with_mail_actions_that_were_given_up_is_not_deleted_until_they_are_done_or_discarded(
+    bench: Bench, ends: str
+) -> None:
+    await bench.commit(mail(1, rule(name="share", actions=(Forward(("b@contoso.example",)),)), BIN))
+    (share,) = await bench.journal.claim_actions(10, NOW)
+    await bench.journal.settle_actions([ActionResult(share, "dead", NOW, error="refused")])
+    assert await bench.journal.claim_actions(10, NOW) == []
+    assert "mail actions of rule share then" in (await bench.views.find("1"))[0].actions[1].note
+    if ends == "retry":
+        await bench.views.retry_actions([share.number], NOW)
+        (again,) = await bench.journal.claim_actions(1, NOW)
+        await bench.journal.settle_actions([ActionResult(again, "done", NOW)])
+    else:
+        await bench.views.discard_actions([share.number], "old", NOW)
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.origin, task.waits_until) == ("rule bin then", None)
+
+
+@pytest.mark.parametrize(("handler", "deleted"), [("erp", ["rule bin then"]), ("archive", [])])
+async def test_a_mail_is_deleted_in_spite_of_a_dead_letter_only_where_its_rule_asks_for_that(
+    bench: Bench, handler: str, deleted: list[str]
+) -> None:
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        return [ActionRequest(siblings.message_id, "rule erp on_failure", (Delete(),))]
+
+    await bench.commit(mail(1, BIN, rule("erp", name="erp"), rule("archive")))
+    of = {delivery.handler: delivery for delivery in await bench.claim()}
+    dead = of.pop(handler)
+    settled = [*settlements([dead], DEAD), *settlements(list(of.values()), DONE)]
+    await bench.journal.turn(settled, {}, NOW, conclude if handler == "erp" else conclude_nothing)
+    assert [task.origin for task in await bench.journal.claim_actions(10, NOW)] == deleted
+
+
+async def test_a_deletion_that_was_held_goes_on_when_another_is_asked_for_by_what_held_it(bench: Bench) -> None:
+    def conclude(siblings: Siblings) -> list[ActionRequest]:
+        return [ActionRequest(siblings.message_id, "rule more on_failure", (Delete(),))]
+
+    await bench.commit(mail(1, BIN, rule("erp")))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert await bench.journal.claim_actions(10, NOW) == []
+    moved = mail(1, rule("erp", "archive", name="more"), folder="Archive")
+    await bench.commit(moved, folder=bench.archive)
+    await bench.journal.turn(settlements(await bench.claim(), DEAD), {}, NOW, conclude)
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.origin, task.waits_until) == ("rule more on_failure", NOW)
+    await bench.journal.settle_actions([ActionResult(task, "ready", NOW, due_at=LATER, counted=False)])
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    assert (task.origin, task.waits_until) == ("rule bin then", None)
+
+
+async def test_a_start_does_not_take_what_is_held_for_timed_by_a_clock_that_was_ahead(bench: Bench) -> None:
+    await bench.commit(mail(1, BIN, rule("erp")))
+    await bench.settle(*await bench.claim(), verdict=DEAD)
+    assert await bench.journal.claim_actions(10, NOW) == []
+    assert await bench.journal.hasten(NOW, timedelta(), NOW + timedelta(days=1)) == 0
+    assert await bench.journal.hasten(NOW, timedelta(days=1), NOW + timedelta(days=1)) == 0
+
+
 async def test_actions_are_tried_again_when_due_and_end_done_or_dead(bench: Bench) -> None:
     await bench.commit(mail(1, rule(name="read", actions=(MarkRead(),))))
     (task,) = await bench.journal.claim_actions(10, NOW)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from postroom.journal import JournalViews
+from postroom.model import DeliveryState
 from postroom.pipeline import act
 from postroom.simulator.effects import Delayed
 from postroom.simulator.faults import Fault
@@ -21,6 +25,15 @@ class ReadsLater(Handler[Options]):
             return Retry("not yet", after=1)
         await context.body()
         return Done()
+'''
+REJECTS = '''
+from postroom.plugin import Handler, Options, Reject
+
+class Rejects(Handler[Options]):
+    """Take no mail."""
+
+    async def handle(self, message, context):
+        return Reject("no")
 '''
 SLOW, QUICK = "slow@contoso.example", "quick@contoso.example"
 
@@ -42,6 +55,35 @@ mailboxes:
 """
     async with daemon(config) as running:
         await running.until_counts(deliveries_done=2, actions_done=2)
+
+
+async def test_a_mail_is_not_deleted_under_a_dead_letter_until_that_is_discarded(daemon, tenant, tmp_path):
+    (tmp_path / "rejects.py").write_text(REJECTS)
+    tenant.state.deliver_mime(MAILBOX, mail("one"))
+    config = f"""
+handlers:
+  rejects: {{use: "./rejects.py:Rejects"}}
+mailboxes:
+  - address: {MAILBOX}
+    poll: 1s
+    start: all
+    rules:
+      - {{name: bin, handle: [log], then: {{delete: true}}}}
+      - {{name: other, handle: [rejects]}}
+"""
+    async with daemon(config) as running:
+        views = JournalViews(running.app.journal)
+
+        async def held():
+            details = await views.find("1")
+            return any(each.note.startswith("held") and each.due_at is None for each in details[0].actions)
+
+        await running.until_counts(deliveries_dead=1)
+        await running.until(held, "the deletion held")
+        assert [each.folder.display_name for each in tenant.state.mailbox(MAILBOX).messages.values()] == ["Inbox"]
+        (dead,) = await views.deliveries(state=DeliveryState.DEAD)
+        await views.discard([dead.id], "no use", datetime.now(UTC))
+        await running.until_counts(actions_done=1)
 
 
 @pytest.fixture

@@ -110,7 +110,8 @@ def _show_waiting(actions: Sequence[ActionRecord]) -> None:
     """Say why what a rule, or a handler, asked for has not come about yet."""
     for each in actions:
         if each.state == "ready" and (why := last_words(each)):
-            echo(f"mail actions of {each.origin} wait until {when(each.due_at)}")
+            until = "" if each.due_at is None else f" until {when(each.due_at)}"
+            echo(f"mail actions of {each.origin} wait{until}")
             echo(f"    {why}")
 
 

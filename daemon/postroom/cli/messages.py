@@ -204,7 +204,7 @@ def _delivery(each: DeliveryRecord) -> tuple[object, ...]:
 
 
 def _due(each: DeliveryRecord | ActionRecord) -> object:
-    return each.due_at if each.state == "ready" else ""
+    return each.due_at if each.state == "ready" and each.due_at else ""
 
 
 def _words(actions: tuple[MailAction, ...]) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, literal_column, select, up
 from postroom.failpoints import reach
 from postroom.journal.codec import clean, encode_actions, micros
 from postroom.journal.statement import Prepared, PreparedIn
-from postroom.journal.tables import actions, is_state
+from postroom.journal.tables import NEVER, actions, is_state
 from postroom.model import MailAction
 from postroom.ports import ActionResult
 
@@ -100,6 +100,11 @@ def asked(connection: Connection, message_ids: Sequence[int]) -> Mapping[int, Ma
 def bury(connection: Connection, key: int, attempt: int, error: str, now: int) -> None:
     """Make dead what is running and cannot be read, at `now` (microseconds)."""
     _SETTLE.once(connection, "dead", now, attempt, now, clean(error), "", key, attempt)
+
+
+def hold(connection: Connection, key: int, attempt: int, note: str) -> None:
+    """Put what is running off until an operator has spoken, at no cost."""
+    _SETTLE.once(connection, "ready", NEVER, attempt - 1, None, "", clean(note), key, attempt)
 
 
 def settle(connection: Connection, results: Sequence[ActionResult]) -> None:

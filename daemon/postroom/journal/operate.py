@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import PostroomError
 from postroom.journal.codec import clean, micros
+from postroom.journal.held import release
 from postroom.journal.records import Retried
 from postroom.journal.statement import PreparedIn
 from postroom.journal.tables import LARGEST, actions, deliveries, is_state, messages
@@ -55,17 +56,25 @@ def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
         connection.execute(update(deliveries).where(part).values(change))
         of_them = actions.c.message_id.in_(select(deliveries.c.message_id).where(part))
         _make_due(connection, at, of_them, is_state(actions.c.state, "dead"))
+        release(connection, micros(at), of_them)
     return len(wanted)
 
 
 def retry_actions(connection: Connection, message_ids: Sequence[int], at: datetime) -> Retried:
     """Make the dead and discarded mail actions of these messages due now, their attempts counted afresh."""
-    lock = select(messages.c.id).where(messages.c.id.in_(message_ids)).order_by(messages.c.id).with_for_update()
-    connection.execute(lock).all()  # as in `_check`: retention may be dropping them
+    _lock(connection, message_ids)
     of_them = actions.c.message_id.in_(message_ids)
     open_ones = select(func.count()).select_from(actions).where(of_them, is_state(actions.c.state, "ready", "running"))
     under_way = connection.scalar(open_ones) or 0
+    release(connection, micros(at), of_them)
     return Retried(_make_due(connection, at, of_them, is_state(actions.c.state, "dead", "discarded")), under_way)
+
+
+def _lock(connection: Connection, message_ids: Sequence[int]) -> None:
+    """As in `_check`: retention may be dropping them, or somebody be about to hold a deletion."""
+    connection.execute(
+        select(messages.c.id).where(messages.c.id.in_(message_ids)).order_by(messages.c.id).with_for_update()
+    ).all()
 
 
 def _make_due(connection: Connection, at: datetime, *conditions: ColumnElement[bool]) -> int:
@@ -75,17 +84,23 @@ def _make_due(connection: Connection, at: datetime, *conditions: ColumnElement[b
 
 def discard_actions(connection: Connection, message_ids: Sequence[int], reason: str, at: datetime) -> int:
     """Give the dead mail actions of these messages up, remembering why; returns how many."""
-    dead = actions.c.message_id.in_(message_ids), is_state(actions.c.state, "dead")
+    _lock(connection, message_ids)
+    of_them = actions.c.message_id.in_(message_ids)
     change = {"state": literal_column("'discarded'"), "settled_at": micros(at), "note": clean(reason)}
-    return connection.execute(update(actions).where(*dead).values(change)).rowcount
+    count = connection.execute(
+        update(actions).where(of_them, is_state(actions.c.state, "dead")).values(change)
+    ).rowcount
+    release(connection, micros(at), of_them)
+    return count
 
 
 def discard(connection: Connection, ids: Sequence[int], reason: str, at: datetime) -> int:
-    """Give deliveries up, remembering why; returns how many."""
+    """Give deliveries up, remembering why; returns how many. Deletions that they held become due."""
     wanted = _check(connection, ids, _DISCARDED, "discarded")
     change = {"state": DeliveryState.DISCARDED.value, "settled_at": micros(at), "note": clean(reason)}
     for part in _parts(wanted):
         connection.execute(update(deliveries).where(part).values(change))
+        release(connection, micros(at), actions.c.message_id.in_(select(deliveries.c.message_id).where(part)))
     return len(wanted)
 
 

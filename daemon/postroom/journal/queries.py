@@ -31,6 +31,7 @@ from postroom.journal.records import (
 )
 from postroom.journal.tables import (
     LARGEST,
+    NEVER,
     actions,
     attempts,
     deliveries,
@@ -231,7 +232,7 @@ def _actions(connection: Connection, message_id: int) -> tuple[ActionRecord, ...
             actions=_decoded(row.actions),
             state=row.state,
             attempt=row.attempt,
-            due_at=moment(row.due_at),
+            due_at=None if row.due_at == NEVER else moment(row.due_at),
             settled_at=moment_or_none(row.settled_at),
             error=row.error,
             note=row.note,

@@ -125,14 +125,18 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class ActionRecord:
-    """Recorded mail actions of one origin."""
+    """Recorded mail actions of one origin.
+
+    Attributes:
+        due_at: None for what is held until an operator has spoken.
+    """
 
     id: int
     origin: str
     actions: tuple[MailAction, ...]
     state: str
     attempt: int
-    due_at: datetime
+    due_at: datetime | None
     settled_at: datetime | None
     error: str
     note: str

@@ -30,6 +30,9 @@ metadata: Final = MetaData()
 LARGEST: Final = 2**31 - 1
 """The largest id there is, and the largest number a statement takes everywhere: PostgreSQL's INTEGER."""
 
+NEVER: Final = 253_370_764_800_000_000
+"""When what waits for an operator's word is due: the beginning of the year 9999."""
+
 
 def is_state(column: Column[str], *states: str) -> ColumnElement[bool]:
     """Compare with literal states: a bound value would hide from the planner that a partial index fits."""

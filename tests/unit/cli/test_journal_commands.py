@@ -13,7 +13,17 @@ from postroom.cli.main import run
 from postroom.cli.messages import _words
 from postroom.clock import SystemClock
 from postroom.journal import open_journal
-from postroom.model import Categorise, DeliveryState, Forward, MarkRead, Message, MoveTo
+from postroom.model import (
+    Categorise,
+    Delete,
+    DeliveryState,
+    Forward,
+    MarkRead,
+    Message,
+    MoveTo,
+    Settlement,
+    Verdict,
+)
 from postroom.outgoing import SendingLimits
 from postroom.pipeline.courtesy import over
 from postroom.ports import ActionResult, FolderSpec, HeldHandler, MatchedRule, NewMessage, PageCommit, Traffic
@@ -168,6 +178,32 @@ def test_who_retries_while_the_handler_is_held_is_told_that_it_waits_and_what_to
 def test_who_retries_while_nothing_is_held_hears_nothing_of_it(config, capsys):
     assert run(["deliveries", "retry", "1", "-c", config]) == 0
     assert capsys.readouterr().err == ""
+
+
+async def held_back(url):
+    journal = await open_journal(url)
+    (folder,) = await journal.adopt([FolderSpec("default", "a@b.example", "Inbox", None)], AT)
+    message = Message(id="AAMk3", mailbox="a@b.example", folder="Inbox", received_at=AT)
+    rules = (MatchedRule("bin", (), (Delete(),)), MatchedRule("book", ("log",)))
+    await journal.commit_page(PageCommit(folder.key, [NewMessage(message, rules)], "link", "round", AT))
+    for delivery in await journal.turn([], {"log": 9}, AT, lambda _: []):
+        dead = Settlement(delivery, Verdict(DeliveryState.DEAD, error="no"), AT, AT)
+        await journal.turn([dead], {}, AT, lambda _: [])
+    assert await journal.claim_actions(9, AT) == []
+    await journal.close()
+
+
+def test_what_keeps_a_mail_from_being_deleted_is_shown_and_explained_without_a_time(config, capsys, tmp_path):
+    asyncio.run(held_back(f"sqlite:///{tmp_path}/journal.db"))
+    why = "held until what was given up is retried or discarded: delivery 2 (log)"
+    assert run(["messages", "explain", "AAMk3", "-c", config]) == 0
+    assert ["mail actions of rule bin then wait", f"    {why}"] == capsys.readouterr().out.splitlines()[-2:]
+    assert run(["messages", "show", "AAMk3", "-c", config]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert why in shown
+    assert "9999" not in shown
+    assert run(["messages", "show", "AAMk3", "--json", "-c", config]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["actions"][0]["due_at"] is None
 
 
 def test_mail_actions_that_were_given_up_are_ready_again_after_retry_actions(config, capsys, tmp_path):
