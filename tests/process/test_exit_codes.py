@@ -87,6 +87,16 @@ async def test_a_console_that_cannot_listen_ends_the_start_with_1_and_the_place(
     assert "console.listen" in told["remedy"]
 
 
+async def test_handlers_that_do_not_find_what_they_need_end_the_start_with_78_and_are_all_named(configure):
+    handlers = "a: {use: save_attachments, with: {directory: /proc/x}}, b: {use: command, with: {command: [/no/such]}}"
+    config = configure(f"handlers: {{{handlers}}}\n{RULES.replace('log', '[a, b]')}")
+    ended = await command("run", "-c", config)
+    assert ended.code == 78
+    told = [line for line in map(json.loads, ended.err.splitlines()) if line.get("problem") == "PR048"]
+    assert [line["path"] for line in told] == ["handlers.a.with", "handlers.b.with"]
+    assert all(str(config) in line["place"] for line in told)
+
+
 async def test_a_handler_that_cannot_open_ends_the_start_with_its_words_and_1(configure, gate):
     config = load_config(configure(f"handlers: {{gate: {gate.configured('broken')}}}\n{RULES.replace('log', 'gate')}"))
     with pytest.raises(HandlerError, match="the gate is rusty") as refused:
