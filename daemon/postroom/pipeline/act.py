@@ -20,7 +20,7 @@ from postroom.pipeline.handle import crashed
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
-from postroom.pipeline.unstored import RESULTS, Unstored
+from postroom.pipeline.unstored import RESULTS, SENDS, Unstored
 from postroom.pipeline.wake import Wake
 from postroom.ports import GONE, ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
 
@@ -75,6 +75,7 @@ class Actor:
         self._courier = Courier(journal=journal, clock=clock, report=report)
         self._backlog = Backlog(clock=clock, report=report)
         self._finished: list[ActionResult] = []
+        self._unsent: set[int] = set()
         self._running: dict[asyncio.Task[None], ActionTask] = {}
         self._claiming = True
 
@@ -175,8 +176,11 @@ class Actor:
             result = self._untried(desk, task) or await self._result(desk, desk.mails[task.mailbox], task)
         except asyncio.CancelledError as error:
             result = self._given_back(task) if is_being_cancelled() else self._failed(task, crashed(error).reason)
+        except JournalError as error:
+            return self._unrecorded(task, error)
         except Exception as error:  # noqa: BLE001 - a defect here is a failed try
             result = self._failed(task, crashed(error).reason)
+        self._recorded(task)
         return await self._without_drafts(desk, result) if result.state == "dead" and _sends(task.actions) else result
 
     def _untried(self, desk: Desk, task: ActionTask) -> ActionResult | None:
@@ -198,6 +202,8 @@ class Actor:
         except GoneOnceError as once:
             now = self._clock.now()
             return ActionResult(task, "ready", now, due_at=now + AGAIN, note=once.message, counted=False)
+        except JournalError:
+            raise
         except TimeoutError:
             error = f"TimedOut: not done within {LIMIT:g} s"
             return self._excused(mail, task, asyncio.CancelledError(), error) or self._failed(task, error)
@@ -218,6 +224,21 @@ class Actor:
         now = self._clock.now()
         due_at = now + timedelta(seconds=wait)
         return ActionResult(task, "ready", now, due_at=due_at, error=error[:LONGEST_NOTE], counted=False)
+
+    def _unrecorded(self, task: ActionTask, error: JournalError) -> ActionResult:
+        """Try again at no cost what the journal must know of before it is done."""
+        self._unsent.add(task.id)
+        self._report.problem(SENDS, error)
+        now = self._clock.now()
+        due_at, text = now + timedelta(seconds=POLICY.first), str(error)[:LONGEST_NOTE]
+        return ActionResult(task, "ready", now, due_at=due_at, error=text, counted=False)
+
+    def _recorded(self, task: ActionTask) -> None:
+        """Say that the journal takes it again, once it does so for all."""
+        if task.id in self._unsent:
+            self._unsent.remove(task.id)
+            if not self._unsent:
+                self._report.recovered(SENDS)
 
     async def _act(self, mail: Mail, task: ActionTask, notes: tuple[str, ...]) -> str:
         """Carry out what does not send: last, for a mail that was deleted cannot be answered."""

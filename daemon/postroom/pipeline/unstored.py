@@ -15,6 +15,9 @@ OUTCOMES = "journal outcomes"
 RESULTS = "journal actions"
 """What one is reported as that fails the room of mail actions."""
 
+SENDS = "journal sends"
+"""What one is reported as that does not take which mail is about to be sent: it is not sent then."""
+
 PAGES = "journal pages"
 """What one is reported as that does not take new mail."""
 

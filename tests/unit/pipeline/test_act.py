@@ -15,7 +15,7 @@ from postroom.pipeline import act
 from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
 from postroom.pipeline.backlog import AFTER, BUSY_WAIT
 from postroom.pipeline.gone import AGAIN, ONCE
-from postroom.pipeline.unstored import OUTCOMES
+from postroom.pipeline.unstored import OUTCOMES, SENDS
 from postroom.ports import GONE, MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
@@ -415,6 +415,25 @@ async def test_a_quiet_night_feeds_the_watchdog(acting, notes):
         for count in range(1, 4):
             actor.wake.set()
             await until(lambda count=count: notes.fed[PROGRESS] >= count)
+
+
+async def test_a_journal_that_cannot_note_what_is_about_to_be_sent_is_said_to_fail_and_costs_no_attempt(
+    acting, *, journal, folder, clock, mail, notes
+):
+    mail.drafts = MemoryDrafts()
+    journal.failures["send_record"].extend([JournalError("The file is damaged.")] * (POLICY.attempts + 1))
+    [message] = await ask(journal, folder, clock, MatchedRule("answer", (), (Reply("Thank you."),)))
+    mail.messages[message.id].append(message)
+    async with acting() as actor:
+        for number in range(1, POLICY.attempts + 2):
+            await until(lambda number=number: [each for each, _ in notes.problems].count(SENDS) == number)
+            await until(lambda: not actor._running and not actor._finished)
+            assert SENDS not in notes.well
+            await clock.advance(POLICY.first)
+            actor.wake.set()
+        await settled(journal, 1)
+        await until(lambda: SENDS in notes.well)
+    assert len(mail.drafts.delivered) == 1
 
 
 async def test_what_is_sent_comes_first_and_the_note_tells_of_all(acting, *, journal, folder, clock, mail):
