@@ -1157,7 +1157,7 @@ async def test_a_mail_with_a_dead_letter_is_not_deleted_until_that_is_done(bench
     await bench.settle(erp, verdict=DEAD)
     assert await bench.journal.claim_actions(10, NOW + timedelta(days=365)) == []
     (waiting,) = (await bench.views.find("1"))[0].actions
-    why = f"held until what was given up is retried or discarded: delivery {erp.id} (erp)"
+    why = f"kept until what was given up is retried or discarded: delivery {erp.id} (erp)"
     assert (waiting.state, waiting.attempt, waiting.due_at, waiting.note) == ("ready", 0, None, why)
 
     await bench.views.retry([erp.id], NOW)
@@ -1224,7 +1224,16 @@ async def test_a_mail_is_deleted_in_spite_of_a_dead_letter_only_where_its_rule_a
     assert [task.origin for task in await bench.journal.claim_actions(10, NOW)] == deleted
 
 
-async def test_a_deletion_that_was_held_goes_on_when_another_is_asked_for_by_what_held_it(bench: Bench) -> None:
+async def test_a_deletion_that_was_given_up_keeps_no_mail_from_another(bench: Bench) -> None:
+    await bench.commit(mail(1, BIN, rule(name="also", actions=(Delete(),))))
+    (task,) = await bench.journal.claim_actions(10, NOW)
+    await bench.journal.settle_actions([ActionResult(task, "dead", NOW, error="refused")])
+    assert [each.origin for each in await bench.journal.claim_actions(10, NOW)] == ["rule also then"]
+
+
+async def test_a_deletion_that_was_put_off_goes_on_when_another_is_asked_for_because_of_what_kept_the_mail(
+    bench: Bench,
+) -> None:
     def conclude(siblings: Siblings) -> list[ActionRequest]:
         return [ActionRequest(siblings.message_id, "rule more on_failure", (Delete(),))]
 
@@ -1241,7 +1250,9 @@ async def test_a_deletion_that_was_held_goes_on_when_another_is_asked_for_by_wha
     assert (task.origin, task.waits_until) == ("rule bin then", None)
 
 
-async def test_a_start_does_not_take_what_is_held_for_timed_by_a_clock_that_was_ahead(bench: Bench) -> None:
+async def test_a_start_does_not_take_a_deletion_that_is_put_off_for_timed_by_a_clock_that_was_ahead(
+    bench: Bench,
+) -> None:
     await bench.commit(mail(1, BIN, rule("erp")))
     await bench.settle(*await bench.claim(), verdict=DEAD)
     assert await bench.journal.claim_actions(10, NOW) == []

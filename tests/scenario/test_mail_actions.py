@@ -74,12 +74,12 @@ mailboxes:
     async with daemon(config) as running:
         views = JournalViews(running.app.journal)
 
-        async def held():
+        async def kept():
             details = await views.find("1")
-            return any(each.note.startswith("held") and each.due_at is None for each in details[0].actions)
+            return any(each.note.startswith("kept") and each.due_at is None for each in details[0].actions)
 
         await running.until_counts(deliveries_dead=1)
-        await running.until(held, "the deletion held")
+        await running.until(kept, "the mail kept")
         assert [each.folder.display_name for each in tenant.state.mailbox(MAILBOX).messages.values()] == ["Inbox"]
         (dead,) = await views.deliveries(state=DeliveryState.DEAD)
         await views.discard([dead.id], "no use", datetime.now(UTC))

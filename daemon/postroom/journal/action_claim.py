@@ -24,9 +24,9 @@ from sqlalchemy import (
 
 from postroom.errors import JournalError
 from postroom.failpoints import reach
-from postroom.journal.actions import bury, hold
+from postroom.journal.actions import bury, put_off
 from postroom.journal.codec import action_kinds, decode_actions, micros, moment
-from postroom.journal.held import deletes, held_by, release
+from postroom.journal.kept import deletes, kept_by, let_go
 from postroom.journal.statement import Prepared, PreparedIn, Values
 from postroom.journal.tables import actions, deliveries, is_state, mailboxes, messages
 from postroom.ports import ActionTask, MailboxLimit
@@ -176,7 +176,7 @@ def _around(connection: Connection, at: int, last: int) -> Iterator[tuple[int, s
 
 
 def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Iterator[ActionTask]:
-    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else, and a deletion may be held."""
+    """Yield the tasks; one that cannot be decoded is dead, so that it stops nobody else, and a mail may be kept."""
     for key, message, address, graph_id, origin, wanted, attempt, note in rows:
         try:
             todo = decode_actions(wanted)
@@ -185,8 +185,8 @@ def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Itera
             continue
         waits_until = None
         if deletes(wanted):
-            if why := held_by(connection, message):
-                hold(connection, key, attempt, why)
+            if why := kept_by(connection, message):
+                put_off(connection, key, attempt, why)
                 continue
             waits_until = _beside(connection, key, message, wanted, now)
         yield ActionTask(key, address, graph_id, origin, todo, attempt, message, waits_until, note)
@@ -195,10 +195,10 @@ def _readable(connection: Connection, rows: Iterable[Values], now: int) -> Itera
 def _beside(connection: Connection, key: int, message: int, wanted: str, now: int) -> datetime | None:
     """Return when the next of all else that comes before the deletion of a message is due; None when nothing does.
 
-    Another deletion that was held is so no longer: one for which nobody had asked yet expects what held it.
+    Another deletion that was put off is so no longer: what kept the mail is what this one was asked for.
     """
     mine = _turn(key, wanted)
-    release(connection, now, actions.c.message_id == message)
+    let_go(connection, now, actions.c.message_id == message)
     due = [at for at, other, others in _BESIDE.rows(connection, message, message, key) if _turn(other, others) < mine]
     return moment(min(due)) if due else None
 

@@ -102,7 +102,7 @@ def bury(connection: Connection, key: int, attempt: int, error: str, now: int) -
     _SETTLE.once(connection, "dead", now, attempt, now, clean(error), "", key, attempt)
 
 
-def hold(connection: Connection, key: int, attempt: int, note: str) -> None:
+def put_off(connection: Connection, key: int, attempt: int, note: str) -> None:
     """Put what is running off until an operator has spoken, at no cost."""
     _SETTLE.once(connection, "ready", NEVER, attempt - 1, None, "", clean(note), key, attempt)
 

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from postroom.errors import PostroomError
 from postroom.journal.codec import clean, micros
-from postroom.journal.held import release
+from postroom.journal.kept import let_go
 from postroom.journal.records import Retried
 from postroom.journal.statement import PreparedIn
 from postroom.journal.tables import LARGEST, actions, deliveries, is_state, messages
@@ -56,7 +56,7 @@ def retry(connection: Connection, ids: Sequence[int], at: datetime) -> int:
         connection.execute(update(deliveries).where(part).values(change))
         of_them = actions.c.message_id.in_(select(deliveries.c.message_id).where(part))
         _make_due(connection, at, of_them, is_state(actions.c.state, "dead"))
-        release(connection, micros(at), of_them)
+        let_go(connection, micros(at), of_them)
     return len(wanted)
 
 
@@ -66,12 +66,12 @@ def retry_actions(connection: Connection, message_ids: Sequence[int], at: dateti
     of_them = actions.c.message_id.in_(message_ids)
     open_ones = select(func.count()).select_from(actions).where(of_them, is_state(actions.c.state, "ready", "running"))
     under_way = connection.scalar(open_ones) or 0
-    release(connection, micros(at), of_them)
+    let_go(connection, micros(at), of_them)
     return Retried(_make_due(connection, at, of_them, is_state(actions.c.state, "dead", "discarded")), under_way)
 
 
 def _lock(connection: Connection, message_ids: Sequence[int]) -> None:
-    """As in `_check`: retention may be dropping them, or somebody be about to hold a deletion."""
+    """As in `_check`: retention may be dropping them, or somebody be about to keep one from deletion."""
     connection.execute(
         select(messages.c.id).where(messages.c.id.in_(message_ids)).order_by(messages.c.id).with_for_update()
     ).all()
@@ -90,17 +90,17 @@ def discard_actions(connection: Connection, message_ids: Sequence[int], reason: 
     count = connection.execute(
         update(actions).where(of_them, is_state(actions.c.state, "dead")).values(change)
     ).rowcount
-    release(connection, micros(at), of_them)
+    let_go(connection, micros(at), of_them)
     return count
 
 
 def discard(connection: Connection, ids: Sequence[int], reason: str, at: datetime) -> int:
-    """Give deliveries up, remembering why; returns how many. Deletions that they held become due."""
+    """Give deliveries up, remembering why; returns how many. What kept mail from deletion does so no longer."""
     wanted = _check(connection, ids, _DISCARDED, "discarded")
     change = {"state": DeliveryState.DISCARDED.value, "settled_at": micros(at), "note": clean(reason)}
     for part in _parts(wanted):
         connection.execute(update(deliveries).where(part).values(change))
-        release(connection, micros(at), actions.c.message_id.in_(select(deliveries.c.message_id).where(part)))
+        let_go(connection, micros(at), actions.c.message_id.in_(select(deliveries.c.message_id).where(part)))
     return len(wanted)
 
 

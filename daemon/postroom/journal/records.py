@@ -128,7 +128,7 @@ class ActionRecord:
     """Recorded mail actions of one origin.
 
     Attributes:
-        due_at: None for what is held until an operator has spoken.
+        due_at: None for what waits until an operator has spoken.
     """
 
     id: int

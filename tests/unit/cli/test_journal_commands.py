@@ -195,7 +195,7 @@ async def held_back(url):
 
 def test_what_keeps_a_mail_from_being_deleted_is_shown_and_explained_without_a_time(config, capsys, tmp_path):
     asyncio.run(held_back(f"sqlite:///{tmp_path}/journal.db"))
-    why = "held until what was given up is retried or discarded: delivery 2 (log)"
+    why = "kept until what was given up is retried or discarded: delivery 2 (log)"
     assert run(["messages", "explain", "AAMk3", "-c", config]) == 0
     assert ["mail actions of rule bin then wait", f"    {why}"] == capsys.readouterr().out.splitlines()[-2:]
     assert run(["messages", "show", "AAMk3", "-c", config]) == 0

@@ -1,7 +1,7 @@
-"""Deletions that are held: what was given up of a mail may be tried again, and finds nothing once that is deleted.
+"""Mails that are kept from deletion: what was given up of one may be tried again, and finds nothing once it is deleted.
 
 Such a deletion is never due, so that it costs nothing however many there are, until an operator's word on what was
-given up makes it due: then it is asked again what holds it.
+given up makes it due: then it is asked again what keeps the mail.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def deletes(wanted: str) -> bool:
     return "delete" in action_kinds(wanted)
 
 
-def held_by(connection: Connection, message: int) -> str:
+def kept_by(connection: Connection, message: int) -> str:
     """Say in words what keeps a message from being deleted: a dead letter, or dead mail actions; empty for nothing.
 
     A dead letter whose own rule deletes the mail for it (`on_failure`) keeps it from nobody.
@@ -57,7 +57,7 @@ def held_by(connection: Connection, message: int) -> str:
     expected = _expected(connection, message, rules)
     words = [f"delivery {key} ({who})" for key, who in given_up if key and who not in expected]
     words += [f"mail actions of {who}" for key, who in given_up if not key]
-    return f"held until what was given up is retried or discarded: {', '.join(words)}" if words else ""
+    return f"kept until what was given up is retried or discarded: {', '.join(words)}" if words else ""
 
 
 def _expected(connection: Connection, message: int, rules: str | None) -> set[str]:
@@ -67,7 +67,7 @@ def _expected(connection: Connection, message: int, rules: str | None) -> set[st
     return {who for name, handlers in named.items() if f"rule {name} on_failure" in asked for who in handlers}
 
 
-def release(connection: Connection, now: int, *of_them: ColumnElement[bool]) -> None:
-    """Make due `now` (microseconds) those of the mail actions that are held."""
-    held = is_state(actions.c.state, "ready"), actions.c.due_at == NEVER
-    connection.execute(update(actions).where(*of_them, *held).values(due_at=now))
+def let_go(connection: Connection, now: int, *of_them: ColumnElement[bool]) -> None:
+    """Make due `now` (microseconds) those of the mail actions that were put off until an operator has spoken."""
+    put_off = is_state(actions.c.state, "ready"), actions.c.due_at == NEVER
+    connection.execute(update(actions).where(*of_them, *put_off).values(due_at=now))
