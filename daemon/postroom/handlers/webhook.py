@@ -106,6 +106,18 @@ class Webhook(Handler[WebhookOptions]):
         """Name the file of the secret."""
         return {"secret_file": self.options.secret_file} if self.options.secret_file else {}
 
+    def missing(self) -> Mapping[str, str]:
+        """Look into the file of the secret; of one that cannot be read `secrets` has others say so."""
+        file = self.options.secret_file
+        try:
+            if file is not None and file.is_file():
+                keys(file.read_text(encoding="utf-8"))
+        except OSError:
+            return {}
+        except ValueError as error:
+            return {"secret_file": f"the secret in {file} cannot be used ({error})"}
+        return {}
+
     async def handle(self, message: Message, context: Context) -> Outcome:
         """Post one mail; the receiver can tell a repeat by its `webhook-id`."""
         body = await self._body(message, context)

@@ -146,6 +146,23 @@ async def test_a_wrong_secret_in_the_file_is_not_shown(receiver, tmp_path):
     assert "c2hvcnQ" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [(b"whsec_c2hvcnQtc2VjcmV0", "12 bytes"), (b"\n", "is empty"), (b"\xff", "decode"), (b"any", None)],
+)
+def test_a_wrong_secret_in_the_file_is_found_without_opening(tmp_path, secret, why):
+    file = tmp_path / "secret"
+    file.write_bytes(secret)
+    missing = Webhook(WebhookOptions(url="https://erp.example/", secret_file=file)).missing()
+    assert (why in missing["secret_file"]) if why else missing == {}
+    assert "c2hvcnQ" not in str(missing)
+
+
+def test_a_secret_that_cannot_be_read_is_nothing_more_than_that(tmp_path):
+    assert Webhook(WebhookOptions(url="https://erp.example/", secret_file=tmp_path / "gone")).missing() == {}
+    assert Webhook(WebhookOptions(url="https://erp.example/")).missing() == {}
+
+
 async def test_body_headers_and_attachments_are_sent_when_asked_for(receiver):
     files = [make_attachment("a.pdf", b"\x00\xff"), make_attachment("logo.png", inline=True)]
     async with FakeContext(
