@@ -167,9 +167,7 @@ class App:
         )
         unstored = self.dispatcher.unstored
         self.actor = Actor(desk, journal=journal, clock=clock, report=report, unstored=unstored)
-        self.unserved = UnservedWatch(
-            journal=journal, report=report, handlers=lambda: frozenset(self.dispatcher.desk.handlers)
-        )
+        self.unserved = UnservedWatch(journal=journal, clock=clock, report=report, desk=lambda: self.dispatcher.desk)
 
     def _run_rooms(self) -> None:
         """Let the rooms work, once READY is said: from then on the watchdog finds a handler that blocks everything."""

@@ -20,6 +20,7 @@ from postroom.pipeline.handle import crashed
 from postroom.pipeline.limits import is_being_cancelled
 from postroom.pipeline.send import Courier, Posted
 from postroom.pipeline.settle import LONGEST_NOTE, back_off
+from postroom.pipeline.unserved import ABSENT_WAIT
 from postroom.pipeline.unstored import RESULTS, SENDS, Unstored
 from postroom.pipeline.wake import Wake
 from postroom.ports import GONE, ActionResult, ActionTask, Clock, Journal, Mail, MailboxLimit, Report
@@ -188,7 +189,10 @@ class Actor:
         if task.waits_until is not None:
             return self._postponed(task, task.waits_until)
         if task.mailbox not in desk.mails:
-            return self._failed(task, f"Mailbox {task.mailbox} is not in the configuration any more")
+            desk.absent[task.mailbox] = self._clock.monotonic()
+            error, now = f"Mailbox {task.mailbox} is not in the configuration any more", self._clock.now()
+            due_at = now + timedelta(seconds=ABSENT_WAIT)
+            return ActionResult(task, "ready", now, due_at=due_at, error=error, counted=False)
         return None
 
     async def _result(self, desk: Desk, mail: Mail, task: ActionTask) -> ActionResult:

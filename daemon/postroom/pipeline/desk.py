@@ -78,6 +78,7 @@ class Desk:
         http: Session for handlers' own calls to other systems.
         concurrency: Deliveries that may run at once in all.
         sending: How much may be sent.
+        absent: Mailboxes not in `mails` that work waits for -> when some was tried last (monotonic seconds).
         busy: How many work on it now: deliveries, mail actions, and claims of either.
         idle: Set while nobody does, so that a replaced desk can be put away.
     """
@@ -88,6 +89,7 @@ class Desk:
     http: Any
     concurrency: int = 100
     sending: SendingLimits = field(default_factory=SendingLimits)
+    absent: dict[str, float] = field(default_factory=dict)
     busy: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 

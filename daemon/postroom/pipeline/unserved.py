@@ -1,37 +1,48 @@
-"""Says of which handlers deliveries wait that are in the configuration no more: nobody else would notice."""
+"""Says for which handlers and mailboxes work waits that the configuration has no more: nobody else would notice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from typing import Final
 
-from postroom.errors import HandlerError, JournalError
-from postroom.ports import Journal, Report
+from postroom.errors import HandlerError, JournalError, PostroomError
+from postroom.pipeline.desk import Desk
+from postroom.ports import Clock, Journal, Report
 
 EVERY = 30.0
 """Seconds between two looks."""
 
+ABSENT_WAIT: Final = 300.0
+"""Seconds until work for a mailbox that is not in the configuration is looked at again; it costs no attempt."""
+
 
 class UnservedWatch:
-    """Looks whether all deliveries that wait have a handler; `handlers` names those there are at present."""
+    """Looks whether all deliveries that wait have a handler and a mailbox; `desk` returns the present one."""
 
-    def __init__(self, *, journal: Journal, report: Report, handlers: Callable[[], Collection[str]]) -> None:
+    def __init__(self, *, journal: Journal, clock: Clock, report: Report, desk: Callable[[], Desk]) -> None:
         self._journal = journal
+        self._clock = clock
         self._report = report
-        self._handlers = handlers
+        self._desk = desk
         self._said: set[str] = set()
 
     async def look(self) -> None:
-        """Report each handler that is missing, and each that is missed no longer."""
+        """Report each handler and mailbox that is missing, and each that is missed no longer."""
+        desk = self._desk()
         try:
-            found = await self._journal.unserved(self._handlers())
+            found = await self._journal.unserved(frozenset(desk.handlers))
         except JournalError as error:
             self._report.problem("journal", error)
             return
+        lately = self._clock.monotonic() - 2 * ABSENT_WAIT
+        absent = {mailbox for mailbox, tried in desk.absent.items() if tried >= lately}
         for name, count in found.items():
             self._report.problem(f"unserved {name}", _unserved(name, count), handler=name)
-        for name in self._said - found.keys():
+        for mailbox in absent:
+            self._report.problem(f"unserved {mailbox}", _absent(mailbox), mailbox=mailbox)
+        for name in self._said - found.keys() - absent:
             self._report.recovered(f"unserved {name}")
-        self._said = set(found)
+        self._said = {*found, *absent}
 
 
 def _unserved(handler: str, count: int) -> HandlerError:
@@ -40,4 +51,12 @@ def _unserved(handler: str, count: int) -> HandlerError:
         f"{waiting} for the handler {handler}, which the configuration does not have.",
         remedy="Put it back under `handlers`, and they are made; or give them up: `postroom deliveries discard "
         f"--all-waiting --handler {handler} --reason ...`.",
+    )
+
+
+def _absent(mailbox: str) -> PostroomError:
+    return PostroomError(
+        f"Work waits for the mailbox {mailbox}, which the configuration does not have.",
+        remedy="Put it back under `mailboxes`, and it is done; or give deliveries up: `postroom deliveries discard "
+        f"--all-waiting --handler NAME --mailbox {mailbox} --reason ...`.",
     )

@@ -10,6 +10,7 @@ from postroom.pipeline.breakers import Breakers
 from postroom.pipeline.crowding import Crowding
 from postroom.pipeline.excuses import Excuses
 from postroom.pipeline.settle import DONE, PLAIN, Random, cut_off, decide, forgive
+from postroom.pipeline.unserved import ABSENT_WAIT
 from postroom.ports import Clock
 
 
@@ -21,6 +22,7 @@ class Verdicts:
         self._crowding = crowding
         self._excuses = Excuses(clock)
         self._random = random
+        self._clock = clock
 
     def on(self, attempt: Attempt, outcome: Outcome | None, now: datetime) -> Verdict:
         """Return the verdict on an attempt; without an outcome it was cut off."""
@@ -36,6 +38,9 @@ class Verdicts:
         return verdict
 
     def _failed(self, attempt: Attempt, outcome: Retry, now: datetime) -> Verdict:
+        if (mailbox := attempt.delivery.message.mailbox) not in attempt.desk.mails:
+            attempt.desk.absent[mailbox] = self._clock.monotonic()
+            return forgive(outcome, now + timedelta(seconds=ABSENT_WAIT))
         if (wait := self._excuse(attempt)) is not None:
             self._tell(attempt, None)
             return forgive(outcome, now + timedelta(seconds=wait))

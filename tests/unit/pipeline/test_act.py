@@ -15,11 +15,12 @@ from postroom.pipeline import act
 from postroom.pipeline.act import EACH, LAST, POLICY, PROGRESS, SUBJECT, Actor
 from postroom.pipeline.backlog import AFTER, BUSY_WAIT
 from postroom.pipeline.gone import AGAIN, ONCE
+from postroom.pipeline.unserved import ABSENT_WAIT
 from postroom.pipeline.unstored import OUTCOMES, SENDS
 from postroom.ports import GONE, MatchedRule, NewMessage, PageCommit
 from postroom.testing import make_message
 from support.drafts import MemoryDrafts
-from support.pipeline import counted, desk, until
+from support.pipeline import MAILBOX, counted, desk, until
 
 
 @pytest.fixture
@@ -382,15 +383,26 @@ async def test_what_is_claimed_while_stopping_is_not_carried_out(acting, journal
     assert {row["state"] for row in await read(journal)} == {"ready"}
 
 
-async def test_a_mailbox_that_is_not_configured_any_more_is_said_to_be_so(acting, journal, folder, clock, mail):
+async def test_actions_of_a_mailbox_that_is_not_configured_wait_and_lose_no_attempt(
+    acting, *, journal, folder, clock, mail
+):
     await ask(journal, folder, clock)
 
     async with acting() as actor:
-        actor.desk.mails = {}
-        await settled(journal, 1, "ready")
-        await until(lambda: journal.calls["settle_actions"] > 0)
+        mails, actor.desk.mails = actor.desk.mails, {}
+        for times in range(1, POLICY.attempts + 2):
+            await until(lambda times=times: journal.calls["settle_actions"] == times)
+            await clock.advance(ABSENT_WAIT)
+            actor.wake.set()
+        [row] = await read(journal)
+        assert (row["state"], row["attempt"]) == ("ready", 0)
+        assert "is not in the configuration any more" in row["error"]
+        assert list(actor.desk.absent) == [MAILBOX]
 
-    assert "is not in the configuration any more" in (await read(journal))[0]["error"]
+        actor.desk.mails = mails
+        await clock.advance(ABSENT_WAIT)
+        actor.wake.set()
+        await settled(journal, 1)
 
 
 async def test_a_desk_is_busy_while_its_actions_run(acting, journal, folder, clock, mail):

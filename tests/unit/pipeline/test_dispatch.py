@@ -15,6 +15,7 @@ from postroom.model import Categorise, Done, MarkRead, MoveTo, Reject, Retry, Re
 from postroom.pipeline.attempt import GRACE, OVERDRAWN, STUCK
 from postroom.pipeline.attempts import LONGEST_STRETCH, Attempts
 from postroom.pipeline.dispatch import PROGRESS, Dispatcher
+from postroom.pipeline.unserved import ABSENT_WAIT
 from postroom.pipeline.unstored import OUTCOMES, RESULTS
 from postroom.plugin import Handler
 from postroom.ports import ROUTING, UNDATED, UNROUTED, FolderSpec, MatchedRule, NewMessage, PageCommit, PageResult
@@ -451,14 +452,21 @@ async def test_deliveries_of_a_handler_that_is_not_configured_stay_ready(dispatc
     }
 
 
-async def test_a_mailbox_that_is_not_configured_any_more_is_said_to_be_so(dispatching, journal, folder, clock, rows):
+async def test_deliveries_of_a_mailbox_that_is_not_configured_wait_and_lose_no_attempt(
+    dispatching, *, journal, folder, clock, rows
+):
     await deliver(journal, folder, clock, "erp")
 
     async with dispatching(opened("erp", retry=RetryPolicy(1))) as dispatcher:
-        dispatcher.desk.mails = {}
-        await settled(journal, 1, "dead")
+        mails, dispatcher.desk.mails = dispatcher.desk.mails, {}
+        await until(lambda: list(dispatcher.desk.absent) == [MAILBOX])
+        await settled(journal, 1, "ready")
+        assert "is not in the configuration any more" in (await rows())[0]["error"]
 
-    assert "is not in the configuration any more" in (await rows())[0]["error"]
+        dispatcher.desk.mails = mails
+        await clock.advance(ABSENT_WAIT)
+        dispatcher.wake.set()
+        await settled(journal, 1)
 
 
 async def crash(journal, clock, times, handler="erp"):
