@@ -99,8 +99,10 @@ class FileLock:
 
     def remember_file(self) -> None:
         """Keep in mind which file the journal is, for the next start."""
-        self._file = self._identity()
+        before, self._file = self._file, self._identity()
         self._write(_JOURNAL if self.had_journal else "")
+        if self.had_journal and self._file != before:
+            self._sync()  # or else a power cut leaves the log of this file and the mark of the one before
 
     def refuse_new(self) -> None:
         """Raise JournalError when there was a journal before."""
@@ -110,6 +112,9 @@ class FileLock:
     def note_journal(self) -> None:
         """Keep in mind that there is a journal now, so that a start which does not find it makes no other."""
         self._write(_JOURNAL)
+        self._sync()
+
+    def _sync(self) -> None:
         with contextlib.suppress(OSError):  # as in `_write`
             os.fsync(self._descriptor)
             sync_directory(self.path.parent)

@@ -163,3 +163,19 @@ async def test_a_journal_under_two_names_is_refused_for_each_would_have_a_lock_o
         assert caught.value.exit_code is ExitCode.JOURNAL
     (tmp_path / "other.db").unlink()
     await begin(path)
+
+
+async def test_which_file_a_restored_journal_is_stands_on_the_disk_before_it_has_a_log(path, tmp_path, monkeypatch):
+    await begin(path)
+    path.rename(tmp_path / "away.db")
+    shutil.copy(tmp_path / "away.db", path)
+    synced, fsync = [], os.fsync
+
+    def noting(descriptor):
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, companion(path, "wal").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(lock.os, "fsync", noting)
+    for _ in range(2):
+        await begin(path)
+    assert synced == [("journal.db.lock", False), (path.parent.name, False)], "and only when it has changed"
