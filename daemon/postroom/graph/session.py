@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from isal import isal_zlib
 from yarl import URL
 
@@ -50,6 +53,46 @@ class Limits:
     keep_alive: float = 120.0
 
 
+FAREWELL = 1.0
+"""Seconds that the other side is given at most to say goodbye to connections of single use."""
+
+
+class _SingleUse(aiohttp.TCPConnector):
+    """Closes each connection after its answer, and has all of them closed when it is.
+
+    aiohttp waits for those that it keeps, not for those that it has begun to close: a loop that ended then would leave
+    them open.
+    """
+
+    def __init__(self, trust: ssl.SSLContext | None, limit: int) -> None:
+        super().__init__(ssl=trust or True, limit=limit, force_close=True)
+        self._left: set[asyncio.Future[None]] = set()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's name
+    ) -> Connection:
+        """Make a connection, and note when it is closed."""
+        connection = await super().connect(req, traces, timeout)
+        if (protocol := connection.protocol) is not None and (closed := protocol.closed) is not None:
+            self._left.add(closed)
+            closed.add_done_callback(self._done)
+        return connection
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close what is open, and wait a while for what is being closed."""
+        await super().close(abort_ssl=abort_ssl)
+        if self._left:
+            await asyncio.wait(self._left, timeout=FAREWELL)
+
+    def _done(self, closed: asyncio.Future[None]) -> None:
+        self._left.discard(closed)
+        if not closed.cancelled():
+            closed.exception()  # who asked for the answer was told; here it is only over
+
+
 def graph_session(
     trust: ssl.SSLContext | None, limits: Limits, *, user_agent: str, proxy: str = "", reuse: bool = True
 ) -> aiohttp.ClientSession:
@@ -58,9 +101,10 @@ def graph_session(
     Without `reuse` each request gets a connection of its own.
     """
     aiohttp.set_zlib_backend(isal_zlib)  # a third of zlib's CPU for a page
-    keep_alive = {"keepalive_timeout": limits.keep_alive} if reuse else {"force_close": True}
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=trust or True, limit=limits.connections, **keep_alive),
+        connector=aiohttp.TCPConnector(ssl=trust or True, limit=limits.connections, keepalive_timeout=limits.keep_alive)
+        if reuse
+        else _SingleUse(trust, limits.connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
         proxy=proxy or None,

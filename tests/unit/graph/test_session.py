@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from aiohttp import web
 
-from postroom.graph.session import handler_session
+from postroom.graph.session import Limits, graph_session, handler_session
 
 
 @pytest.fixture
@@ -72,3 +74,17 @@ async def test_a_proxy_that_is_no_http_proxy_is_left_alone(proxy, session, monke
     monkeypatch.delenv("http_proxy")
     with pytest.raises(OSError, match=r"receiver\.invalid"):
         await session.get("http://receiver.invalid/hook")
+
+
+async def test_when_a_session_is_closed_no_connection_of_single_use_is_open(kit, server_tls, ca_file):
+    async def answer(request):
+        return web.Response(body=b"x" * 2**22)  # so much that it has not all come with the head
+
+    trust = ssl.create_default_context(cafile=ca_file)
+    session = graph_session(trust, Limits(), user_agent="x", reuse=False)
+    async with kit.serving(answer, server_tls) as port, session.get(f"https://127.0.0.1:{port}/") as response:
+        closed = response.connection.protocol.closed
+        await response.read()
+        assert not closed.done(), "TLS says goodbye first"
+        await session.close()
+        assert closed.done()
