@@ -139,7 +139,7 @@ class ActionsSection(Section):
     move_to: Folder | None = None
     """Move the mail to this folder, which is made where it is missing."""
     delete: bool = False
-    """Delete the mail as a person would; last, when no handler and no other mail action needs it any more."""
+    """Delete the mail; last, when no handler and no other mail action needs it any more."""
 
 
 class RuleSection(Section):
