@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS = $(shell $(BIN)/python -c "import os; print((os.cpu_count() or 1) * 2)")
+WORKERS = $(shell $(BIN)/python -c "import os; print(os.cpu_count() * 3 // 2 or 1)")
 READY := $(VENV)/.ready
 INTEROP := .venv-interop
 NODE_READY := $(if $(and $(shell command -v node),$(shell command -v npm)),tests/interop/node_modules/.ready)
